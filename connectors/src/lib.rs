@@ -1,1 +1,12 @@
-//! placeholder
+//! Vendors in their own words: clients that speak each vendor's protocol and know nothing else.
+//!
+//! There is no notion of a job, a queue or a broker in here, nothing is spawned, and nothing is retried
+//! behind the caller's back (but a GET that met a connection which the server had dropped): a call is one
+//! question to the vendor and its answer, typed. That makes the crate usable alone.
+//!
+//! Reading order: [`tls`] (once per process), then a vendor; [`comfyui`] starts at its `client`.
+
+pub mod comfyui;
+pub mod tls;
+
+pub use tls::install_tls;

@@ -1,0 +1,73 @@
+//! Reading and removing the last message of a subject, as the stream's leader has it.
+
+use async_nats::{
+    HeaderMap,
+    jetstream::{
+        ErrorCode,
+        stream::{LastRawMessageErrorKind, Stream},
+    },
+};
+use bytes::Bytes;
+
+use super::{Bus, BusError};
+
+/// The last message of a subject.
+#[derive(Debug)]
+pub(crate) struct Last {
+    pub(crate) revision: u64,
+    pub(crate) headers: HeaderMap,
+    pub(crate) payload: Bytes,
+}
+
+impl Bus {
+    /// A handle on a stream that costs no request.
+    pub(crate) async fn stream(&self, name: &str) -> Result<Stream<()>, BusError> {
+        let stream = self.context().get_stream_no_info(name).await;
+        stream.map_err(|error| BusError::unavailable("open a stream", error))
+    }
+
+    /// From the leader, because a replica's answer can be older than what was read before.
+    pub(crate) async fn last(&self, stream: &str, subject: &str) -> Result<Option<Last>, BusError> {
+        self.must_be_up("read")?;
+        match self
+            .stream(stream)
+            .await?
+            .get_last_raw_message_by_subject(subject)
+            .await
+        {
+            Ok(message) => Ok(Some(Last {
+                revision: message.sequence,
+                headers: message.headers,
+                payload: message.payload,
+            })),
+            Err(error) => match error.kind() {
+                LastRawMessageErrorKind::NoMessageFound => Ok(None),
+                LastRawMessageErrorKind::JetStream(api)
+                    if api.error_code() == ErrorCode::NO_MESSAGE_FOUND =>
+                {
+                    Ok(None)
+                }
+                LastRawMessageErrorKind::JetStream(_)
+                | LastRawMessageErrorKind::InvalidSubject
+                | LastRawMessageErrorKind::Other => Err(BusError::unavailable("read", error)),
+            },
+        }
+    }
+
+    /// Removes one message by its sequence; `false` where it is gone already.
+    ///
+    /// Never by subject: a purge makes the server lose other messages that are in flight.
+    pub(crate) async fn remove(&self, stream: &str, sequence: u64) -> Result<bool, BusError> {
+        self.must_be_up("remove")?;
+        match self.stream(stream).await?.delete_message(sequence).await {
+            Ok(_) => Ok(true),
+            Err(error) => match error.kind() {
+                async_nats::jetstream::stream::DeleteMessageErrorKind::JetStream(_) => Ok(false),
+                async_nats::jetstream::stream::DeleteMessageErrorKind::Request
+                | async_nats::jetstream::stream::DeleteMessageErrorKind::TimedOut => {
+                    Err(BusError::unavailable("remove", error))
+                }
+            },
+        }
+    }
+}

@@ -1,2 +1,53 @@
-//! placeholder
-fn main() {}
+//! `orchestrator`: one binary, a subcommand for each role and for each thing that people want to know.
+
+mod arguments;
+mod client;
+mod command;
+mod config;
+mod doctor;
+mod download;
+mod exit;
+mod explain;
+mod fleet;
+mod jobs;
+mod moment;
+mod output;
+mod problem;
+mod roles;
+mod settings;
+mod signals;
+mod submit;
+mod table;
+mod timeline;
+mod up;
+mod watch;
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::Parser as _;
+use tokio::runtime::Builder;
+
+use crate::{arguments::Arguments, exit::Exit, problem::Problem};
+
+/// What still runs when a command has ended, such as a read from a terminal, is waited for no longer.
+const LEFTOVERS: Duration = Duration::from_millis(200);
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let as_json = arguments.command.is_json();
+    runtime::tls::install();
+    let outcome = match Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(command::run(arguments));
+            runtime.shutdown_timeout(LEFTOVERS);
+            outcome
+        }
+        Err(error) => Err(Problem::failed("the asynchronous runtime cannot be started", &error)),
+    };
+    outcome
+        .unwrap_or_else(|problem| {
+            output::problem(&problem, as_json);
+            problem.exit
+        })
+        .into()
+}

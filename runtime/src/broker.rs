@@ -281,7 +281,9 @@ fn processes(pid: Pid) -> Option<System> {
 }
 
 fn runs_with_config(pid: Pid, config: &Path) -> bool {
-    let Some(system) = processes(pid) else { return false };
+    let Some(system) = processes(pid) else {
+        return false;
+    };
     system.process(pid).is_some_and(|process| {
         process.status() != sysinfo::ProcessStatus::Zombie
             && process.cmd().iter().any(|argument| Path::new(argument) == config)

@@ -12,3 +12,5 @@ pub mod settings;
 pub mod store;
 pub mod tasks;
 pub mod telemetry;
+pub mod timing;
+pub mod tls;

@@ -173,6 +173,7 @@ impl Records {
         let mut current = known;
         let mut unanswered: Option<Job> = None;
         for _ in 0..MAX_ROUNDS {
+            let may_be_old = current.is_some();
             let job = match current.take() {
                 Some(job) => job,
                 None => self.load(id).await?.ok_or(ChangeError::Unknown(id))?,
@@ -184,6 +185,7 @@ impl Records {
             }
             let next = match lifecycle::apply(&job, change.clone(), clock::now()) {
                 Ok(next) => next,
+                Err(_) if may_be_old => continue,
                 Err(refusal) => {
                     return Err(ChangeError::Refused {
                         refusal,

@@ -11,7 +11,7 @@ use object_store::{
 };
 use sha2::{Digest as _, Sha256};
 
-pub use settings::StoreSettings;
+pub use settings::{OpenError, StoreSettings};
 
 /// Parts that may be on their way to the store at the same time.
 const PARTS_UNDER_WAY: usize = 4;

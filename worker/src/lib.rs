@@ -1,1 +1,26 @@
-//! placeholder
+//! Takes jobs, runs them against its backends, and reports.
+//!
+//! A job's way through here: [`intake`] takes its token, [`claim`] makes it ours, [`attempt`] runs it on a
+//! [`backend`] and keeps the claim alive, [`settle`] writes down what came of it.
+
+pub mod announce;
+pub mod attempt;
+pub mod backend;
+pub mod claim;
+pub mod comfyui;
+pub mod intake;
+pub mod metrics;
+pub mod report;
+pub mod roster;
+pub mod settings;
+pub mod settle;
+pub mod sketch;
+pub mod sketching;
+pub mod spool;
+pub mod uploads;
+pub mod work;
+
+mod start;
+
+pub use settings::Settings;
+pub use start::{StartError, start};

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use connectors::comfyui::double::{Double, DoubleOptions};
-use connectors::comfyui::{Accepted, Client, Error, Event, Events, Options, Outcome, OutputFile, Standing, Submission};
+use connectors::comfyui::{
+    Accepted, Client, Error, Event, Events, Options, Outcome, OutputFile, Standing, Submission,
+};
 use futures::StreamExt;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -124,4 +126,3 @@ pub(crate) fn sampler(seed: u64, steps: u64) -> Value {
         "9": {"class_type": "SaveImage", "inputs": {"filename_prefix": "cat", "images": ["8", 0]}},
     })
 }
-

@@ -117,4 +117,3 @@ async fn answers_that_go_wrong_are_typed() {
     assert_eq!(status.to_string(), "GET /queue: HTTP 503: warming up");
     assert!(bench.client.queue().await.is_ok(), "faults are spent");
 }
-

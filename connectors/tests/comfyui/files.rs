@@ -5,9 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use connectors::comfyui::double::{DoubleOptions, Fault};
 use connectors::comfyui::{Error, FileRef, Folder, Options, Upload};
-use serde_json::{json};
+use serde_json::json;
 
-use crate::bench::{Bench, sampler, succeeded};
+use crate::bench::{Bench, quick, sampler, succeeded};
 
 #[tokio::test]
 async fn downloads_are_limited_and_missing_files_are_told() {
@@ -91,4 +91,3 @@ async fn uploads_come_back_under_the_name_that_the_server_chose() {
     let id = bench.post(&graph).await;
     assert_eq!(succeeded(bench.ends(id).await)[0].file.folder, Folder::Temp);
 }
-

@@ -1,7 +1,9 @@
 //! A prompt's life: run, wait, be cancelled, fail, come from the cache.
 
-use connectors::comfyui::double::{DoubleOptions};
-use connectors::comfyui::{ByteRange, Cancellation, Event, GraphProgress, JobLookup, JobStatus, Outcome, Phase, Standing};
+use connectors::comfyui::double::DoubleOptions;
+use connectors::comfyui::{
+    ByteRange, Cancellation, Event, GraphProgress, JobLookup, JobStatus, Outcome, Phase, Standing,
+};
 use uuid::Uuid;
 
 use crate::bench::{Bench, sampler, soon, succeeded, until_over};
@@ -208,4 +210,3 @@ async fn a_repeated_graph_comes_from_the_cache_and_names_the_old_file() {
         "another seed makes another file"
     );
 }
-

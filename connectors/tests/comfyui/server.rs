@@ -1,7 +1,7 @@
 //! What the server is and has, and what it refuses.
 
-use connectors::comfyui::double::{DoubleOptions};
-use connectors::comfyui::{Client, Error};
+use connectors::comfyui::Error;
+use connectors::comfyui::double::DoubleOptions;
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, CHECKPOINT, sampler, succeeded};
@@ -131,4 +131,3 @@ async fn a_partly_valid_graph_runs_and_tells_what_it_drops() {
     assert_eq!(accepted.dropped[0].node_id, "3");
     assert_eq!(succeeded(bench.ends(accepted.prompt_id).await).len(), 1);
 }
-

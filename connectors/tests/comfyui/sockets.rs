@@ -1,8 +1,8 @@
-//! WebSockets that are cut, go silent or lose their registration.
+//! A WebSocket that is cut, goes silent or loses its registration.
 
 use std::time::Duration;
 
-use connectors::comfyui::double::{DoubleOptions};
+use connectors::comfyui::double::DoubleOptions;
 use connectors::comfyui::{Error, Event, Options, SocketOptions};
 use futures::StreamExt;
 

@@ -37,7 +37,8 @@ fn every_refusal_is_understood() {
             }
             Some(200) => {
                 // the old server takes any text for an id, which can be none of ours
-                let own_words = name.starts_with("old") && (name.contains("nonuuid") || name.contains("null"));
+                let own_words =
+                    name.starts_with("old") && (name.contains("nonuuid") || name.contains("null"));
                 assert_eq!(
                     Accepted::parse(&recording["body"], graph).is_some(),
                     !own_words,
@@ -318,4 +319,3 @@ fn system_stats_of_both_versions_are_read() {
         assert!(stats.ram_total.is_some_and(|bytes| bytes > 0));
     }
 }
-

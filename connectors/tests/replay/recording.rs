@@ -41,4 +41,3 @@ pub(crate) fn named(prefix: &str) -> Vec<String> {
     }
     names.into_iter().collect()
 }
-

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::graph::{canvas, class_of, order, sampler_steps, signatures};
-use super::picture;
-use super::world::{Item, Outgoing, Place, PlannedFailure, State, World, now_ms};
-use crate::comfyui::Folder;
+use super::craft;
+use super::graph::{class_of, order, sampler_steps, signatures};
+use super::world::{Item, Outgoing, PlannedFailure, State, World, now_ms};
 
 /// A preview as the server sends one: JPEG, at most 512 pixels a side.
 const PREVIEW: &[u8] = include_bytes!("preview.jpg");
@@ -159,7 +158,11 @@ impl<'a> Run<'a> {
         if let Some(steps) = sampler_steps(&self.item.graph, id) {
             self.sample(id, steps).await?;
         }
-        let shown = self.work(id)?;
+        let work = craft::work(self.world, &self.item, id, self.signatures[id]);
+        let shown = work.map_err(|failure| Stop::Failed {
+            node: id.to_owned(),
+            failure,
+        })?;
         self.show(id, shown.clone());
         self.executed.push(id.to_owned());
         self.state_of(id, 1.0, 1.0, "finished");

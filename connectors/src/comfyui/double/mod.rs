@@ -4,10 +4,11 @@
 //! It refuses what the server refuses, runs one prompt at a time, writes real PNG files, and keeps the
 //! results of the last prompt as a cache. What it cannot do is make pictures: they are plain colours.
 //!
-//! Reading order: `world` (its state and the one way to wait for it), `engine` (runs prompts), `graph` and
-//! `validation` (pure), `picture`, then the outside: `routes`, `jobs`, `files`, `live` (WebSocket), `fault`
-//! and `wire` (connections that can be cut).
+//! Reading order: `world` (its state and the one way to wait for it), `engine` (runs prompts), `craft` (what
+//! nodes make), `graph` and `validation` (pure), `picture`, then the outside: `routes`, `jobs`, `files`,
+//! `live` (WebSocket), `fault` and `wire` (connections that can be cut).
 
+mod craft;
 mod engine;
 mod fault;
 mod files;

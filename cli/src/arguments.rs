@@ -1,0 +1,140 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::{
+    client::ClientArguments,
+    config::ConfigCommand,
+    doctor::DoctorArguments,
+    exit,
+    explain::ExplainArguments,
+    jobs::{CancelArguments, JobArguments, JobsArguments, RetryArguments},
+    submit::SubmitArguments,
+    timeline::EventsArguments,
+    watch::WatchArguments,
+};
+
+/// Runs image generation on your own GPU hosts: accepts jobs, shares them out to workers, keeps what they make.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "orchestrator", version, propagate_version = true, after_help = exit::HELP)]
+pub(crate) struct Arguments {
+    /// Settings file; orchestrator.toml in this directory if absent
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What can be asked for.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Command {
+    /// Run the whole system on this machine: broker, gateway, monitor and a worker
+    Up,
+    /// Run a gateway: the front door for HTTP, gRPC and the web page
+    Gateway,
+    /// Run a worker: takes jobs for the backends of this host
+    Worker,
+    /// Run the monitor: watches everything and exports metrics
+    Monitor,
+    /// Submit a job
+    Submit(Box<SubmitArguments>),
+    /// Follow a job until it is over
+    Watch(WatchArguments),
+    /// List jobs, newest first
+    Jobs(JobsArguments),
+    /// Show one job
+    Job(JobArguments),
+    /// Stop a job
+    Cancel(CancelArguments),
+    /// Make a new job that repeats a finished one
+    Retry(RetryArguments),
+    /// Let a held job go
+    Run(JobArguments),
+    /// Show what happened to a job, in order
+    Events(EventsArguments),
+    /// List the workers and what they are doing
+    Workers(ClientArguments),
+    /// List the models that workers offer
+    Models(ClientArguments),
+    /// Look at the settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Check that everything which is needed is there, with a remedy for what is not
+    Doctor(DoctorArguments),
+    /// Explain a failure code, or list all
+    Explain(ExplainArguments),
+    /// Print a completion script for a shell
+    Completions(CompletionsArguments),
+}
+
+/// What `completions` takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CompletionsArguments {
+    /// Which shell
+    pub(crate) shell: Shell,
+}
+
+impl Command {
+    /// What a client command was told about the gateway and the form of its output.
+    pub(crate) const fn client(&self) -> Option<&ClientArguments> {
+        match self {
+            Self::Submit(arguments) => Some(&arguments.client),
+            Self::Watch(arguments) => Some(&arguments.client),
+            Self::Jobs(arguments) => Some(&arguments.client),
+            Self::Job(arguments) | Self::Run(arguments) => Some(&arguments.client),
+            Self::Cancel(arguments) => Some(&arguments.client),
+            Self::Retry(arguments) => Some(&arguments.client),
+            Self::Events(arguments) => Some(&arguments.client),
+            Self::Workers(arguments) | Self::Models(arguments) => Some(arguments),
+            Self::Doctor(arguments) => Some(&arguments.client),
+            Self::Up
+            | Self::Gateway
+            | Self::Worker
+            | Self::Monitor
+            | Self::Config(_)
+            | Self::Explain(_)
+            | Self::Completions(_) => None,
+        }
+    }
+
+    /// Whether problems are told as JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.client().is_some_and(|client| client.json)
+            || matches!(self, Self::Config(ConfigCommand::Check(check)) if check.json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_settings_file_may_be_named_anywhere() {
+        let arguments = Arguments::try_parse_from(["orchestrator", "up", "--config", "x.toml"]).expect("parsed");
+        assert_eq!(arguments.config, Some(PathBuf::from("x.toml")));
+    }
+
+    #[test]
+    fn a_job_that_is_held_cannot_be_waited_for() {
+        let line = ["orchestrator", "submit", "x", "--hold", "--watch"];
+        assert!(Arguments::try_parse_from(line).is_err());
+        assert!(Arguments::try_parse_from(["orchestrator", "submit"]).is_err());
+    }
+
+    #[test]
+    fn json_is_known_before_the_command_runs() {
+        let is_json = |line: &[&str]| Arguments::try_parse_from(line).expect("parsed").command.is_json();
+        assert!(is_json(&["orchestrator", "jobs", "--json"]));
+        assert!(is_json(&["orchestrator", "config", "check", "--json"]));
+        assert!(!is_json(&["orchestrator", "up"]));
+    }
+}

@@ -1,0 +1,189 @@
+//! Roles as processes of their own, so that they can be killed, stopped and paused as a user's are.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use sysinfo::{Pid, ProcessesToUpdate, Signal, System};
+use tokio::process::{Child, Command};
+
+use crate::{
+    Client,
+    patience::{until, within},
+    system::Environment,
+};
+
+/// A running role.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+/// The program to test: `ORCHESTRATOR_TEST_BIN`, or the debug build of this workspace.
+pub fn orchestrator() -> PathBuf {
+    env::var_os("ORCHESTRATOR_TEST_BIN").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/orchestrator"),
+        PathBuf::from,
+    )
+}
+
+impl Process {
+    /// Starts a role (`gateway`, `worker`, …) in `dir`, with nothing but these settings. Its log goes to a
+    /// file in `dir`, which a failed test prints.
+    ///
+    /// # Panics
+    /// If the program is not there; `cargo xtask test` builds it.
+    pub fn start(dir: &Path, arguments: &[&str], environment: &Environment) -> Self {
+        let number = fs::read_dir(dir).map(Iterator::count).unwrap_or_default();
+        let log = dir.join(format!("{}-{number}.log", arguments.join("-")));
+        let stderr = fs::File::create(&log).expect("a log file");
+        let child = Command::new(orchestrator())
+            .args(arguments)
+            .current_dir(dir)
+            .env_clear()
+            .env("PATH", env::var_os("PATH").unwrap_or_default())
+            .env("ORCHESTRATOR_LOG_FORMAT", "json")
+            .envs(environment)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!(
+                    "{}: {error}; build it with `cargo build`",
+                    orchestrator().display()
+                )
+            });
+        Self { child, log }
+    }
+
+    /// Starts a gateway and waits until it is ready.
+    pub async fn gateway(dir: &Path, environment: &Environment) -> (Self, Client) {
+        let process = Self::start(dir, &["gateway"], environment);
+        let address = until("the gateway's address in its log", || async {
+            process
+                .log_lines()
+                .into_iter()
+                .find_map(|line| line["address"].as_str().map(str::to_owned))
+        });
+        let client = Client::new(&format!("http://{}", address.await));
+        client.until_ready().await;
+        (process, client)
+    }
+
+    /// Starts a worker and waits until the gateway knows this life of it.
+    pub async fn worker(dir: &Path, id: &str, environment: &Environment, client: &Client) -> Self {
+        let mut environment = environment.clone();
+        environment.insert("ORCHESTRATOR_WORKER_ID".into(), id.into());
+        let before = client.incarnation(id).await;
+        let process = Self::start(dir, &["worker"], &environment);
+        until("the worker to announce itself", || async {
+            client
+                .incarnation(id)
+                .await
+                .filter(|incarnation| Some(incarnation) != before.as_ref())
+        })
+        .await;
+        process
+    }
+
+    /// What it logged so far, one JSON object a line; other lines are left out.
+    pub fn log_lines(&self) -> Vec<serde_json::Value> {
+        self.log()
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Kills it with SIGKILL and waits until it is gone.
+    ///
+    /// # Panics
+    /// If that is not possible.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.expect("it was running");
+    }
+
+    /// Asks it to stop (SIGTERM) and waits for its end; gives its exit code.
+    ///
+    /// # Panics
+    /// If it does not stop within a minute.
+    pub async fn stop(&mut self) -> Option<i32> {
+        self.signal(Signal::Term);
+        self.ended(Duration::from_secs(60)).await
+    }
+
+    /// Waits for its end; gives its exit code, if it was not killed.
+    ///
+    /// # Panics
+    /// If it does not end in time.
+    pub async fn ended(&mut self, limit: Duration) -> Option<i32> {
+        let ended = tokio::time::timeout(limit, self.child.wait()).await;
+        let log = self.log();
+        ended
+            .unwrap_or_else(|_| panic!("it does not end; its log:\n{log}"))
+            .expect("a status")
+            .code()
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Makes it stand still (SIGSTOP).
+    pub fn pause(&self) {
+        self.signal(Signal::Stop);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn go_on(&self) {
+        self.signal(Signal::Continue);
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Waits until its log has a line with this text.
+    pub async fn until_logged(&self, text: &str) {
+        within(
+            Duration::from_secs(60),
+            &format!("{text:?} in the log"),
+            || async { self.log().contains(text).then_some(()) },
+        )
+        .await;
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_u32(self.child.id().expect("it was running"));
+        let mut system = System::new().expect("a list of processes");
+        system.refresh_processes(ProcessesToUpdate::Some(&[pid]), true);
+        let sent = system.process(pid).and_then(|process| process.kill_with(signal));
+        assert_eq!(sent, Some(true), "{signal:?} was sent");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<&str> = log.lines().rev().take(60).collect();
+            let tail: Vec<&str> = tail.into_iter().rev().collect();
+            #[expect(clippy::print_stderr, reason = "a failed test leaves its logs")]
+            {
+                eprintln!("--- {} ends with:\n{}", self.log.display(), tail.join("\n"));
+            }
+        }
+    }
+}

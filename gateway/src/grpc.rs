@@ -1,0 +1,240 @@
+//! The gRPC surface: the same operations on the same messages, with reflection and health beside them.
+
+mod failure;
+mod health;
+
+use std::any::Any;
+
+use axum::{Router, http::HeaderMap, http::header, response::Response};
+use bytes::Bytes;
+use futures::{
+    Stream, StreamExt as _, TryStreamExt as _,
+    stream::{self, BoxStream},
+};
+use proto::{
+    DESCRIPTOR,
+    failure::FailureCode,
+    ids::{ArtifactId, JobId},
+    v1::{
+        Asset, CancelJobRequest, GetArtifactChunk, GetArtifactRequest, GetRequest, Job, ListModelsRequest,
+        ListModelsResponse, ListRequest, ListResponse, ListWorkersRequest, ListWorkersResponse, RetryRequest,
+        RunRequest, SubmitRequest, SubmitResponse, Update, UploadChunk, WatchAllRequest, WatchRequest,
+        orchestrator_server::{Orchestrator, OrchestratorServer},
+    },
+};
+use tokio::time::timeout;
+use tonic::{Request, Response as Reply, Status, Streaming, service::Routes};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::{
+    files,
+    front::{ANYBODY, Front, SILENCE, note_panic},
+    problem::Problem,
+};
+use failure::status;
+use health::Health;
+
+/// Content of one message of a file on its way out, in bytes.
+const PIECE_BYTES: usize = 128 * 1024;
+
+type Answer<T> = Result<Reply<T>, Status>;
+
+/// The services, ready to be merged with other routes.
+pub(crate) fn routes(front: Front) -> Router {
+    let health = Health::service(front.readiness.clone(), front.stop.clone());
+    let mut routes = Routes::new(OrchestratorServer::new(Service { front })).add_service(health);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTOR)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    match (reflection().build_v1(), reflection().build_v1alpha()) {
+        (Ok(v1), Ok(v1alpha)) => routes = routes.add_service(v1).add_service(v1alpha),
+        (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "gRPC reflection is not served"),
+    }
+    routes
+        .into_axum_router()
+        .reset_fallback()
+        .layer(CatchPanicLayer::custom(panicked))
+}
+
+/// Whether a request is a gRPC call, wherever it goes.
+pub(crate) fn is_call(headers: &HeaderMap) -> bool {
+    let named = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    named.is_some_and(|named| named.starts_with("application/grpc"))
+}
+
+/// The answer to a call of a method that does not exist.
+pub(crate) fn unknown(path: &str) -> Response {
+    let path: String = path.chars().take(200).collect();
+    status(Problem::new(
+        FailureCode::RouteUnknown,
+        format!("there is no method {path}"),
+    ))
+    .into_http()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the layer wants")]
+fn panicked(payload: Box<dyn Any + Send>) -> Response {
+    note_panic(payload.as_ref());
+    let detail = "the call crashed; the gateway's log says where";
+    status(Problem::new(FailureCode::GatewayFault, detail)).into_http()
+}
+
+struct Service {
+    front: Front,
+}
+
+#[tonic::async_trait]
+impl Orchestrator for Service {
+    async fn submit(&self, request: Request<SubmitRequest>) -> Answer<SubmitResponse> {
+        let SubmitRequest {
+            request,
+            idempotency_key,
+        } = request.into_inner();
+        let key = Some(idempotency_key.as_str()).filter(|key| !key.is_empty());
+        let submitted = self
+            .front
+            .jobs
+            .submit(request.unwrap_or_default(), key, ANYBODY)
+            .await;
+        let submitted = submitted.map_err(status)?;
+        Ok(Reply::new(SubmitResponse {
+            job: Some(submitted.job),
+            repeated: submitted.repeated,
+        }))
+    }
+
+    async fn get(&self, request: Request<GetRequest>) -> Answer<Job> {
+        let id = job_id(&request.get_ref().id)?;
+        self.front.jobs.get(id).await.map(Reply::new).map_err(status)
+    }
+
+    async fn list(&self, request: Request<ListRequest>) -> Answer<ListResponse> {
+        self.front
+            .jobs
+            .list(request.get_ref())
+            .map(Reply::new)
+            .map_err(status)
+    }
+
+    async fn cancel(&self, request: Request<CancelJobRequest>) -> Answer<Job> {
+        let CancelJobRequest { id, reason } = request.get_ref();
+        let job = self.front.jobs.cancel(job_id(id)?, ANYBODY, reason).await;
+        job.map(Reply::new).map_err(status)
+    }
+
+    async fn retry(&self, request: Request<RetryRequest>) -> Answer<Job> {
+        let id = job_id(&request.get_ref().id)?;
+        self.front.jobs.retry(id).await.map(Reply::new).map_err(status)
+    }
+
+    async fn run(&self, request: Request<RunRequest>) -> Answer<Job> {
+        let id = job_id(&request.get_ref().id)?;
+        self.front.jobs.run(id).await.map(Reply::new).map_err(status)
+    }
+
+    type WatchStream = BoxStream<'static, Result<Update, Status>>;
+
+    async fn watch(&self, request: Request<WatchRequest>) -> Answer<Self::WatchStream> {
+        let WatchRequest { id, after } = request.get_ref();
+        let updates = self.front.jobs.watch(job_id(id)?, *after).await.map_err(status)?;
+        Ok(Reply::new(self.until_stop(updates)))
+    }
+
+    type WatchAllStream = BoxStream<'static, Result<Update, Status>>;
+
+    async fn watch_all(&self, request: Request<WatchAllRequest>) -> Answer<Self::WatchAllStream> {
+        let updates = self.front.jobs.watch_all(request.get_ref().after_revision);
+        Ok(Reply::new(self.until_stop(updates)))
+    }
+
+    async fn list_workers(&self, _: Request<ListWorkersRequest>) -> Answer<ListWorkersResponse> {
+        Ok(Reply::new(ListWorkersResponse {
+            workers: self.front.jobs.workers(),
+        }))
+    }
+
+    async fn list_models(&self, _: Request<ListModelsRequest>) -> Answer<ListModelsResponse> {
+        Ok(Reply::new(ListModelsResponse {
+            models: self.front.jobs.models(),
+        }))
+    }
+
+    type GetArtifactStream = BoxStream<'static, Result<GetArtifactChunk, Status>>;
+
+    async fn get_artifact(&self, request: Request<GetArtifactRequest>) -> Answer<Self::GetArtifactStream> {
+        let id: ArtifactId = request
+            .get_ref()
+            .id
+            .parse()
+            .map_err(|error: proto::ids::InvalidId| {
+                status(Problem::new(FailureCode::ArtifactUnknown, error.to_string()))
+            })?;
+        let artifact = self.front.files.artifact(id).await.map_err(status)?;
+        let content = self
+            .front
+            .files
+            .open_artifact(&artifact, None)
+            .await
+            .map_err(status)?;
+        let head = GetArtifactChunk {
+            artifact: Some(artifact),
+            content: Bytes::new(),
+        };
+        let pieces = files::in_pieces(content.stream, PIECE_BYTES)
+            .map_ok(|content| GetArtifactChunk {
+                artifact: None,
+                content,
+            })
+            .map_err(|error| status(error.into()));
+        Ok(Reply::new(stream::iter([Ok(head)]).chain(pieces).boxed()))
+    }
+
+    async fn upload(&self, request: Request<Streaming<UploadChunk>>) -> Answer<Asset> {
+        let mut chunks = request.into_inner();
+        let first = next_chunk(&mut chunks).await?.unwrap_or_default();
+        let rest = stream::try_unfold(chunks, |mut chunks| async move {
+            let chunk = next_chunk(&mut chunks).await?;
+            Ok::<_, Status>(chunk.map(|chunk| (chunk.content, chunks)))
+        });
+        let content = stream::iter([Ok(first.content)]).chain(rest).boxed();
+        let asset = self.front.files.upload(&first.filename, content).await;
+        asset.map(Reply::new).map_err(status)
+    }
+}
+
+impl Service {
+    /// A watcher whose stream is broken off by the gateway's stop is told so, and not that this was all.
+    fn until_stop(
+        &self,
+        updates: impl Stream<Item = Update> + Send + 'static,
+    ) -> BoxStream<'static, Result<Update, Status>> {
+        let stop = self.front.stop.clone();
+        let farewell = stream::once(async move {
+            stop.is_cancelled()
+                .then(|| Err(Status::unavailable("the gateway stops; connect again")))
+        });
+        let stop = self.front.stop.clone();
+        let updates = updates.map(Ok).take_until(stop.cancelled_owned());
+        updates.chain(farewell.filter_map(std::future::ready)).boxed()
+    }
+}
+
+async fn next_chunk(chunks: &mut Streaming<UploadChunk>) -> Result<Option<UploadChunk>, Status> {
+    match timeout(SILENCE, chunks.message()).await {
+        Ok(chunk) => chunk,
+        Err(_) => Err(status(Problem::new(
+            FailureCode::UploadCorrupt,
+            format!("the sender was silent for {} s", SILENCE.as_secs()),
+        ))),
+    }
+}
+
+fn job_id(text: &str) -> Result<JobId, Status> {
+    text.parse().map_err(|error: proto::ids::InvalidId| {
+        status(Problem::new(FailureCode::JobUnknown, error.to_string()))
+    })
+}

@@ -1,0 +1,164 @@
+//! Jobs over HTTP.
+
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+    http::{HeaderMap, HeaderName, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use proto::{failure::FailureCode, ids::JobId, request::Fault, v1::Job};
+use serde_json::json;
+
+use super::{
+    body, content,
+    extract::{JsonBytes, MaybeJsonBytes, Named},
+    listing, problem,
+};
+use crate::{
+    front::{ANYBODY, Front},
+    problem::Problem,
+};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// `POST /api/jobs`
+pub(crate) async fn submit(
+    State(front): State<Front>,
+    headers: HeaderMap,
+    JsonBytes(bytes): JsonBytes,
+) -> Result<Response, Problem> {
+    let key = idempotency_key(&headers)?;
+    let submission = body::read(&bytes)?;
+    let submitted = front.jobs.submit(submission.request.clone(), key, ANYBODY).await;
+    let submitted = submitted.map_err(|problem| submission.relocate(problem))?;
+    let status = if submitted.repeated {
+        StatusCode::OK
+    } else {
+        StatusCode::ACCEPTED
+    };
+    Ok(located(status, submitted.job))
+}
+
+/// `POST /api/generate`: the oldest form, whose answers say `success`.
+pub(crate) async fn generate(
+    State(front): State<Front>,
+    headers: HeaderMap,
+    bytes: Result<JsonBytes, Problem>,
+) -> Response {
+    match generate_job(&front, &headers, bytes).await {
+        Ok(job) => {
+            let answer = json!({"success": true, "jobId": job.id});
+            (StatusCode::ACCEPTED, [location(&job)], Json(answer)).into_response()
+        }
+        Err(problem) => {
+            let mut document = problem::document(&problem);
+            document["success"] = json!(false);
+            problem::answer(&problem, &document)
+        }
+    }
+}
+
+async fn generate_job(
+    front: &Front,
+    headers: &HeaderMap,
+    bytes: Result<JsonBytes, Problem>,
+) -> Result<Job, Problem> {
+    let JsonBytes(bytes) = bytes?;
+    let key = idempotency_key(headers)?;
+    let submission = body::read_short(&bytes)?;
+    let submitted = front.jobs.submit(submission.request.clone(), key, ANYBODY).await;
+    submitted
+        .map(|submitted| submitted.job)
+        .map_err(|problem| submission.relocate(problem))
+}
+
+/// `GET /api/jobs`
+pub(crate) async fn list(State(front): State<Front>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    let page = front
+        .jobs
+        .list(&listing::read(query.as_deref().unwrap_or_default())?)?;
+    // written out, so that an empty page says so
+    let answer = json!({"jobs": page.jobs, "next_cursor": page.next_cursor, "total": page.total.to_string()});
+    Ok(Json(answer).into_response())
+}
+
+/// `GET /api/jobs/{id}`
+pub(crate) async fn get(State(front): State<Front>, Named(id): Named<JobId>) -> Result<Json<Job>, Problem> {
+    front.jobs.get(id).await.map(Json)
+}
+
+/// `GET /api/jobs/{id}/events`
+pub(crate) async fn events(State(front): State<Front>, Named(id): Named<JobId>) -> Result<Response, Problem> {
+    let job = front.jobs.get(id).await?;
+    Ok(Json(json!({"events": job.timeline})).into_response())
+}
+
+/// `GET /api/jobs/{id}/preview`
+pub(crate) async fn preview(
+    State(front): State<Front>,
+    Named(id): Named<JobId>,
+) -> Result<Response, Problem> {
+    let preview = front.jobs.preview(id).await?;
+    let headers = [
+        (header::CONTENT_TYPE, content::media_type(&preview.media_type)),
+        (header::CACHE_CONTROL, content::NO_STORE),
+        (header::CONTENT_SECURITY_POLICY, content::SANDBOX),
+    ];
+    Ok((headers, preview.content).into_response())
+}
+
+/// `DELETE /api/jobs/{id}` and `POST /api/jobs/{id}/cancel`
+pub(crate) async fn cancel(
+    State(front): State<Front>,
+    Named(id): Named<JobId>,
+    MaybeJsonBytes(bytes): MaybeJsonBytes,
+) -> Result<Json<Job>, Problem> {
+    let reason = bytes.map(|bytes| reason(&bytes)).transpose()?.unwrap_or_default();
+    front.jobs.cancel(id, ANYBODY, &reason).await.map(Json)
+}
+
+/// `POST /api/jobs/{id}/retry`
+pub(crate) async fn retry(State(front): State<Front>, Named(id): Named<JobId>) -> Result<Response, Problem> {
+    let job = front.jobs.retry(id).await?;
+    Ok(located(StatusCode::ACCEPTED, job))
+}
+
+/// `POST /api/jobs/{id}/run`
+pub(crate) async fn run(State(front): State<Front>, Named(id): Named<JobId>) -> Result<Json<Job>, Problem> {
+    front.jobs.run(id).await.map(Json)
+}
+
+/// Why somebody cancels a job.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cancellation {
+    #[serde(default)]
+    reason: String,
+}
+
+fn reason(bytes: &Bytes) -> Result<String, Problem> {
+    let read: Result<Cancellation, _> = serde_json::from_slice(bytes);
+    let cancellation =
+        read.map_err(|error| Problem::new(FailureCode::RequestMalformed, error.to_string()))?;
+    Ok(cancellation.reason)
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let key = headers.get(IDEMPOTENCY_KEY).map(|value| value.to_str());
+    key.transpose().map_err(|_| {
+        let message = "the header Idempotency-Key must consist of visible ASCII characters".to_owned();
+        Problem::invalid(vec![Fault {
+            pointer: String::new(),
+            message,
+        }])
+    })
+}
+
+fn location(job: &Job) -> (HeaderName, String) {
+    (header::LOCATION, format!("/api/jobs/{}", job.id))
+}
+
+fn located(status: StatusCode, job: Job) -> Response {
+    (status, [location(&job)], Json(job)).into_response()
+}

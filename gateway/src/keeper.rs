@@ -1,0 +1,249 @@
+//! Sees to it that no job is forgotten: looks, lets [`reconcile`](crate::reconcile) decide, and acts.
+
+use std::{collections::HashSet, time::Duration};
+
+use proto::{
+    Status,
+    ids::JobId,
+    lifecycle::{Change, holder},
+    v1::Job,
+};
+use runtime::{
+    admin::Readiness,
+    calls::{self, Ownership},
+    clock,
+    queue::Queue,
+    records::{ChangeError, FeedEvent, Records},
+    store::Store,
+    tasks::Stop,
+    telemetry::chain,
+    timing::Timing,
+};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval},
+};
+
+use crate::{
+    metrics::Metrics,
+    picture::Picture,
+    reconcile::{self, Deed, Suspect},
+};
+
+/// How often deadlines and claims are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Looks after all jobs. Every gateway has one; their deeds do not disturb each other.
+#[derive(Debug, Clone)]
+pub struct Keeper {
+    /// The records.
+    pub records: Records,
+    /// The queue.
+    pub queue: Queue,
+    /// Where artifacts are.
+    pub store: Store,
+    /// What is known.
+    pub picture: Picture,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The times of the protocol.
+    pub timing: Timing,
+    /// Where the state of the parts is noted.
+    pub readiness: Readiness,
+}
+
+impl Keeper {
+    /// Takes records into the picture until nobody sends any; what expired is removed with its files.
+    pub async fn take_records(self, mut events: mpsc::Receiver<FeedEvent>) {
+        while let Some(event) = events.recv().await {
+            match event {
+                FeedEvent::Reset => self.picture.clear_records(),
+                FeedEvent::Record(job) => self.picture.take_record(*job),
+                FeedEvent::CaughtUp => self.picture.set_caught_up(),
+                FeedEvent::Gone(id, revision) => {
+                    self.picture.remove_record(id, revision);
+                    self.remove_rest(id).await;
+                }
+            }
+        }
+    }
+
+    /// Looks after the jobs until `stop`.
+    pub async fn run(self, stop: Stop) {
+        let mut looks = interval(LOOK_EVERY);
+        // two gateways that were started together do not sweep together
+        let mut sweeps = interval(self.timing.sweep.mul_f64(0.8 + 0.4 * rand::random::<f64>()));
+        let mut turns = self.picture.turns();
+        for ticks in [&mut looks, &mut sweeps] {
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+        loop {
+            let sweep = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                _ = sweeps.tick() => true,
+                _ = looks.tick() => false,
+                Ok(()) = turns.changed() => false,
+            };
+            self.note_readiness();
+            if !self.picture.is_caught_up() || !self.records.bus().is_up() {
+                continue;
+            }
+            self.look().await;
+            if sweep {
+                self.sweep().await;
+            }
+        }
+    }
+
+    fn note_readiness(&self) {
+        let broker = if self.records.bus().is_up() {
+            Ok(())
+        } else {
+            Err("no connection to NATS".to_owned())
+        };
+        self.readiness.set("broker", broker);
+        let index = if self.picture.is_caught_up() {
+            Ok(())
+        } else {
+            Err("still reading the records".to_owned())
+        };
+        self.readiness.set("index", index);
+        self.metrics
+            .note_jobs(&self.picture.with_index(|index| index.counts().clone()));
+    }
+
+    async fn look(&self) {
+        let now = clock::now();
+        let (lease, started) = (self.timing.lease, self.picture.started());
+        let deeds = self.picture.with_index(|index| {
+            self.picture
+                .with_fleet(|fleet| reconcile::urgent(index, fleet, lease, started, now))
+        });
+        self.act(deeds).await;
+    }
+
+    async fn sweep(&self) {
+        self.picture.prune_fleet(self.timing.lease * 20);
+        let now = clock::now();
+        if !self
+            .picture
+            .with_index(|index| reconcile::wants_listing(index, now))
+        {
+            return;
+        }
+        match self.queue.list().await {
+            Ok(tokens) => {
+                let now = clock::now();
+                let deeds = self.picture.with_index(|index| {
+                    self.picture
+                        .with_fleet(|fleet| reconcile::sweep(index, &tokens, fleet, now))
+                });
+                self.act(deeds).await;
+            }
+            Err(error) => tracing::warn!(error = chain(&error), "the queue could not be listed"),
+        }
+    }
+
+    async fn act(&self, deeds: Vec<Deed>) {
+        let mut examined = HashSet::new();
+        for deed in deeds {
+            self.metrics.count_deed(&deed);
+            match deed {
+                Deed::Expire(id) => self.expire(id).await,
+                Deed::Examine(suspect) if examined.insert(suspect.job) => self.examine(suspect).await,
+                Deed::Examine(_) => {}
+                Deed::PutToken(id) => self.mend_token(id, false).await,
+                Deed::RenewToken(id) => self.mend_token(id, true).await,
+                Deed::RemoveToken(subject) => {
+                    if let Err(error) = self.queue.remove_subject(&subject).await {
+                        tracing::warn!(
+                            subject,
+                            error = chain(&error),
+                            "a left-over token could not be removed"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    async fn expire(&self, id: JobId) {
+        if let Some(job) = self.change(id, &Change::Expire).await {
+            tracing::info!(job.id = %id, "the deadline passed");
+            if let Err(error) = self.queue.remove(&job).await {
+                tracing::debug!(job.id = %id, %error, "the token of an expired job stays for the sweep");
+            }
+        }
+    }
+
+    async fn examine(&self, suspect: Suspect) {
+        let id = suspect.job;
+        let answer = calls::ask_owner(self.records.bus(), suspect.incarnation, id).await;
+        if answer == Ownership::Claimed(suspect.claim) || !self.records.bus().is_up() {
+            return;
+        }
+        let change = Change::TakeBack {
+            dead: suspect.claim,
+            reason: suspect.why.to_owned(),
+        };
+        let Some(job) = self.change(id, &change).await else {
+            return;
+        };
+        tracing::warn!(job.id = %id, attempt.number = job.attempt, why = suspect.why, "took a job back");
+        let settled = if job.status() == Status::Queued {
+            self.queue.renew(&job, clock::now()).await
+        } else {
+            self.queue.remove(&job).await
+        };
+        if let Err(error) = settled {
+            tracing::warn!(job.id = %id, error = chain(&error), "the job's token waits for the next sweep");
+        }
+    }
+
+    /// Looks at the record itself before touching its token: the picture may be behind.
+    async fn mend_token(&self, id: JobId, renew: bool) {
+        let mended = match self.records.load(id).await {
+            Ok(Some(job)) if job.status() == Status::Queued && holder(&job).is_none() => {
+                tracing::info!(job.id = %id, renew, "putting a token for a waiting job");
+                if renew {
+                    self.queue.renew(&job, clock::now()).await
+                } else {
+                    self.queue.put(&job, clock::now()).await
+                }
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = mended {
+            tracing::warn!(job.id = %id, error = chain(&error), "a token could not be mended");
+        }
+    }
+
+    async fn change(&self, id: JobId, change: &Change) -> Option<Job> {
+        match self.records.change(id, None, change).await {
+            Ok(job) => {
+                self.picture.take_record(job.clone());
+                Some(job)
+            }
+            Err(ChangeError::Refused { current, .. }) => {
+                self.picture.take_record(*current);
+                None
+            }
+            Err(error) => {
+                tracing::warn!(job.id = %id, error = chain(&error), "a job could not be helped now");
+                None
+            }
+        }
+    }
+
+    async fn remove_rest(&self, id: JobId) {
+        match self.store.remove_all(&format!("jobs/{id}")).await {
+            Ok(files) => tracing::info!(job.id = %id, files, "the job expired and its files were removed"),
+            Err(error) => tracing::warn!(job.id = %id, error = chain(&error), "files of an expired job stay"),
+        }
+        if let Err(error) = self.records.remove_request(id).await {
+            tracing::warn!(job.id = %id, error = chain(&error), "the request of an expired job stays");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The backends: a closed list. What each offers, and how a job is run on it.
+
+use proto::{
+    Backend as Kind,
+    v1::{BackendOffer, Failure},
+};
+
+use crate::{
+    comfyui::Comfyui,
+    sketching::Sketching,
+    work::{Outcome, Work},
+};
+
+/// A backend that is configured on this worker.
+#[derive(Debug)]
+pub enum Backend {
+    /// The built-in one.
+    Sketch(Sketching),
+    /// A ComfyUI on this host.
+    Comfyui(Comfyui),
+}
+
+impl Backend {
+    /// Which one it is.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Sketch(_) => Kind::Sketch,
+            Self::Comfyui(_) => Kind::Comfyui,
+        }
+    }
+
+    /// How many jobs it runs at the same time.
+    pub const fn slots(&self) -> usize {
+        match self {
+            Self::Sketch(sketch) => sketch.slots(),
+            Self::Comfyui(comfyui) => comfyui.slots(),
+        }
+    }
+
+    /// What it can do now, for announcements; `busy` is filled in by the caller.
+    pub fn offer(&self) -> BackendOffer {
+        match self {
+            Self::Sketch(sketch) => sketch.offer(),
+            Self::Comfyui(comfyui) => comfyui.offer(),
+        }
+    }
+
+    /// Keeps what [`Backend::offer`] says up to date; does not end.
+    pub async fn keep_offer(&self) {
+        match self {
+            Self::Sketch(_) => std::future::pending().await,
+            Self::Comfyui(comfyui) => comfyui.keep_offer().await,
+        }
+    }
+
+    /// Runs one attempt.
+    ///
+    /// # Errors
+    /// Why the attempt failed.
+    pub async fn run(&self, work: Work) -> Outcome {
+        match self {
+            Self::Sketch(sketch) => sketch.run(work).await,
+            Self::Comfyui(comfyui) => comfyui.run(work).await,
+        }
+    }
+}
+
+/// The failure of an attempt that was told to stop; nobody reads it.
+pub(crate) fn stopped() -> Failure {
+    proto::failure::FailureCode::WorkerLost.failure("the attempt was stopped")
+}

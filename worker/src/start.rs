@@ -1,0 +1,216 @@
+//! Puts the worker together and starts it.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use prometheus_client::registry::Registry;
+use proto::ids::{Incarnation, JobId, WorkerId};
+use runtime::{
+    admin::{self, Readiness},
+    bus::{Bus, BusError},
+    calls::{self, Ownership},
+    clock, live,
+    queue::Queue,
+    records::Records,
+    store::OpenError,
+    tasks::{Running, Stop, Tasks},
+};
+use tokio::{sync::watch, task::JoinSet};
+
+use crate::{
+    Settings,
+    announce::{self, Announcer},
+    backend::Backend,
+    claim::Suspicions,
+    comfyui::{Comfyui, ComfyuiError},
+    intake::{Desk, Line},
+    metrics::Metrics,
+    roster::Roster,
+    sketching::Sketching,
+    uploads::Depot,
+};
+
+/// Why the worker could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another process announces itself by the same name and answers.
+    #[error("another worker named {0} is running; set worker.id to a name of its own")]
+    NameTaken(WorkerId),
+    /// The address cannot be bound.
+    #[error("cannot listen on {address}; set worker.listen to a free address")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The artifact store cannot be used.
+    #[error("the artifact store does not work")]
+    Store(#[from] OpenError),
+    /// The HTTP client cannot be made.
+    #[error("the http client does not work")]
+    Http(#[from] reqwest::Error),
+    /// ComfyUI's settings cannot be used.
+    #[error("comfyui cannot be used")]
+    Comfyui(#[from] ComfyuiError),
+    /// The broker.
+    #[error("the broker does not work")]
+    Bus(#[from] BusError),
+}
+
+/// Time for the last words after the attempts have ended.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Builds everything and starts taking jobs.
+///
+/// # Errors
+/// If another worker has the same name, or something that is configured cannot be used.
+pub async fn start(settings: Settings, bus: Bus, stop: Stop) -> Result<Running, StartError> {
+    let incarnation = Incarnation::generate();
+    refuse_taken_name(&bus, &settings.id).await?;
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let listener = match settings.listen {
+        Some(address) => Some(
+            admin::bind(address)
+                .await
+                .map_err(|source| StartError::Listen { address, source })?,
+        ),
+        None => None,
+    };
+    let desk = Arc::new(Desk {
+        worker: settings.id.clone(),
+        incarnation,
+        records: Records::new(bus.clone(), settings.timing.retention),
+        queue: Queue::new(bus.clone(), settings.timing.lane()),
+        roster: Roster::default(),
+        depot: depot(&settings, &bus)?,
+        metrics,
+        timing: settings.timing,
+        attempts: settings.attempts,
+        suspicions: Suspicions::default(),
+        stop: stop.clone(),
+    });
+    let backends = backends(&settings)?;
+
+    // the voice outlives the work: while attempts end, they still have to be answered for
+    let silence = Stop::new();
+    let mut tasks = Tasks::new(stop.clone());
+    let mut announced = Vec::new();
+    let mut lines = JoinSet::new();
+    for backend in backends {
+        let backend = Arc::new(backend);
+        let (busy, busy_now) = watch::channel(0);
+        announced.push((backend.clone(), busy_now));
+        lines.spawn(
+            Line {
+                desk: desk.clone(),
+                backend: backend.clone(),
+                busy,
+            }
+            .run(),
+        );
+        let halt = stop.clone();
+        tasks.start(format!("offer of {}", backend.kind().as_str_name()), async move {
+            tokio::select! {
+                biased;
+                () = halt.cancelled() => {}
+                () = backend.keep_offer() => {}
+            }
+        });
+    }
+    let announcer = Announcer {
+        desk: desk.clone(),
+        backends: announced,
+        started: clock::now(),
+    };
+    tasks.start("announcements", announcer.run(silence.clone()));
+    tasks.start(
+        "ownership",
+        announce::answer_ownership(desk.clone(), silence.clone()),
+    );
+    tasks.start("nudges", announce::pass_nudges(desk, silence.clone()));
+    tasks.start("attempts", async move {
+        while lines.join_next().await.is_some() {}
+        silence.cancel();
+    });
+    let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    if let Some(listener) = listener {
+        tasks.start(
+            "readiness",
+            note_readiness(bus.clone(), Arc::new(registry), listener, stop),
+        );
+    }
+    tracing::info!(worker.id = %settings.id, %incarnation, "the worker takes jobs");
+    let grace = settings.attempts.drain_grace + settings.attempts.cancel_grace + FAREWELL;
+    Ok(Running {
+        address,
+        tasks,
+        grace,
+    })
+}
+
+async fn note_readiness(bus: Bus, registry: Arc<Registry>, listener: tokio::net::TcpListener, stop: Stop) {
+    let readiness = Readiness::default();
+    let server = admin::serve(listener, admin::routes(registry, readiness.clone()), stop);
+    let notes = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(500));
+        loop {
+            ticks.tick().await;
+            readiness.set(
+                "broker",
+                if bus.is_up() {
+                    Ok(())
+                } else {
+                    Err("no connection to NATS".to_owned())
+                },
+            );
+        }
+    };
+    tokio::select! {
+        () = server => {}
+        () = notes => {}
+    }
+}
+
+async fn refuse_taken_name(bus: &Bus, id: &WorkerId) -> Result<(), StartError> {
+    for other in live::workers(bus).await? {
+        let Ok(incarnation) = other.incarnation.parse() else {
+            continue;
+        };
+        if other.id == id.as_str()
+            && !other.stopped
+            && calls::ask_owner(bus, incarnation, JobId::generate()).await != Ownership::Silent
+        {
+            return Err(StartError::NameTaken(id.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn depot(settings: &Settings, bus: &Bus) -> Result<Depot, StartError> {
+    if !settings.store.is_gateway() {
+        return Ok(Depot::Store(settings.store.open()?));
+    }
+    runtime::tls::install();
+    let http = reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .read_timeout(Duration::from_secs(60))
+        .build()?;
+    Ok(Depot::Gateway {
+        bus: bus.clone(),
+        http,
+        max_bytes: settings.store.max_size.0,
+    })
+}
+
+fn backends(settings: &Settings) -> Result<Vec<Backend>, StartError> {
+    let mut backends = Vec::new();
+    if let Some(sketch) = settings.sketch {
+        backends.push(Backend::Sketch(Sketching::new(sketch)));
+    }
+    if let Some(comfyui) = settings.comfyui.clone() {
+        backends.push(Backend::Comfyui(Comfyui::new(comfyui)?));
+    }
+    Ok(backends)
+}

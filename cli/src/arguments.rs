@@ -78,32 +78,26 @@ pub(crate) struct CompletionsArguments {
 }
 
 impl Command {
-    /// What a client command was told about the gateway and the form of its output.
-    pub(crate) const fn client(&self) -> Option<&ClientArguments> {
+    /// Whether problems are told as JSON.
+    pub(crate) fn is_json(&self) -> bool {
         match self {
-            Self::Submit(arguments) => Some(&arguments.client),
-            Self::Watch(arguments) => Some(&arguments.client),
-            Self::Jobs(arguments) => Some(&arguments.client),
-            Self::Job(arguments) | Self::Run(arguments) => Some(&arguments.client),
-            Self::Cancel(arguments) => Some(&arguments.client),
-            Self::Retry(arguments) => Some(&arguments.client),
-            Self::Events(arguments) => Some(&arguments.client),
-            Self::Workers(arguments) | Self::Models(arguments) => Some(arguments),
-            Self::Doctor(arguments) => Some(&arguments.client),
+            Self::Submit(asked) => asked.client.json,
+            Self::Watch(asked) => asked.client.json,
+            Self::Jobs(asked) => asked.client.json,
+            Self::Job(asked) | Self::Run(asked) => asked.client.json,
+            Self::Cancel(asked) => asked.client.json,
+            Self::Retry(asked) => asked.client.json,
+            Self::Events(asked) => asked.client.json,
+            Self::Workers(asked) | Self::Models(asked) => asked.json,
+            Self::Doctor(asked) => asked.client.json,
+            Self::Config(ConfigCommand::Check(check)) => check.json,
             Self::Up
             | Self::Gateway
             | Self::Worker
             | Self::Monitor
-            | Self::Config(_)
             | Self::Explain(_)
-            | Self::Completions(_) => None,
+            | Self::Completions(_) => false,
         }
-    }
-
-    /// Whether problems are told as JSON.
-    pub(crate) fn is_json(&self) -> bool {
-        self.client().is_some_and(|client| client.json)
-            || matches!(self, Self::Config(ConfigCommand::Check(check)) if check.json)
     }
 }
 
@@ -119,7 +113,8 @@ mod tests {
 
     #[test]
     fn the_settings_file_may_be_named_anywhere() {
-        let arguments = Arguments::try_parse_from(["orchestrator", "up", "--config", "x.toml"]).expect("parsed");
+        let arguments =
+            Arguments::try_parse_from(["orchestrator", "up", "--config", "x.toml"]).expect("parsed");
         assert_eq!(arguments.config, Some(PathBuf::from("x.toml")));
     }
 

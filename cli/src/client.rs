@@ -7,9 +7,10 @@ use futures::Stream;
 use proto::{
     ids::JobId,
     v1::{
-        Asset, CancelJobRequest, GetArtifactChunk, GetArtifactRequest, GetRequest, Job, JobRequest, ListModelsRequest,
-        ListRequest, ListResponse, ListWorkersRequest, ModelPlace, RetryRequest, RunRequest, SubmitRequest,
-        SubmitResponse, Update, UploadChunk, WatchRequest, Worker, orchestrator_client::OrchestratorClient,
+        Asset, CancelJobRequest, GetArtifactChunk, GetArtifactRequest, GetRequest, Job, JobRequest,
+        ListModelsRequest, ListRequest, ListResponse, ListWorkersRequest, ModelPlace, RetryRequest,
+        RunRequest, SubmitRequest, SubmitResponse, Update, UploadChunk, WatchRequest, Worker,
+        orchestrator_client::OrchestratorClient,
     },
 };
 use tonic::{
@@ -52,7 +53,10 @@ impl Client {
     /// Connects to the gateway at `base`.
     pub(crate) async fn connect(base: &Url) -> Result<Self, Problem> {
         let unusable = |error: tonic::transport::Error| {
-            Problem::failed(format_args!("{base} cannot be used as a gateway's address"), &error)
+            Problem::failed(
+                format_args!("{base} cannot be used as a gateway's address"),
+                &error,
+            )
         };
         let mut endpoint = Endpoint::from_shared(base.to_string())
             .map_err(unusable)?
@@ -64,7 +68,10 @@ impl Client {
             endpoint = endpoint.tls_config(tls).map_err(unusable)?;
         }
         let channel = endpoint.connect().await.map_err(|error| {
-            let detail = format!("the gateway at {base} does not answer: {}", runtime::telemetry::chain(&error));
+            let detail = format!(
+                "the gateway at {base} does not answer: {}",
+                runtime::telemetry::chain(&error)
+            );
             Problem::new(Exit::Unreachable, detail)
                 .with_remedy("Start it with `orchestrator up`, or name another with --gateway.")
         })?;
@@ -77,10 +84,17 @@ impl Client {
 
     /// The address of an artifact's content, for people and browsers.
     pub(crate) fn content_url(&self, artifact: &str) -> String {
-        format!("{}/api/artifacts/{artifact}/content", self.base.as_str().trim_end_matches('/'))
+        format!(
+            "{}/api/artifacts/{artifact}/content",
+            self.base.as_str().trim_end_matches('/')
+        )
     }
 
-    pub(crate) async fn submit(&self, request: JobRequest, idempotency_key: String) -> Result<SubmitResponse, Problem> {
+    pub(crate) async fn submit(
+        &self,
+        request: JobRequest,
+        idempotency_key: String,
+    ) -> Result<SubmitResponse, Problem> {
         let message = SubmitRequest {
             request: Some(request),
             idempotency_key,
@@ -89,7 +103,12 @@ impl Client {
     }
 
     pub(crate) async fn get(&self, id: JobId) -> Result<Job, Problem> {
-        answer(self.calls.clone().get(brief(GetRequest { id: id.to_string() })).await)
+        answer(
+            self.calls
+                .clone()
+                .get(brief(GetRequest { id: id.to_string() }))
+                .await,
+        )
     }
 
     pub(crate) async fn list(&self, request: ListRequest) -> Result<ListResponse, Problem> {
@@ -105,11 +124,21 @@ impl Client {
     }
 
     pub(crate) async fn retry(&self, id: JobId) -> Result<Job, Problem> {
-        answer(self.calls.clone().retry(brief(RetryRequest { id: id.to_string() })).await)
+        answer(
+            self.calls
+                .clone()
+                .retry(brief(RetryRequest { id: id.to_string() }))
+                .await,
+        )
     }
 
     pub(crate) async fn run(&self, id: JobId) -> Result<Job, Problem> {
-        answer(self.calls.clone().run(brief(RunRequest { id: id.to_string() })).await)
+        answer(
+            self.calls
+                .clone()
+                .run(brief(RunRequest { id: id.to_string() }))
+                .await,
+        )
     }
 
     /// Events up to the number `after` are not sent again.
@@ -122,7 +151,13 @@ impl Client {
     }
 
     pub(crate) async fn workers(&self) -> Result<Vec<Worker>, Problem> {
-        Ok(answer(self.calls.clone().list_workers(brief(ListWorkersRequest {})).await)?.workers)
+        Ok(answer(
+            self.calls
+                .clone()
+                .list_workers(brief(ListWorkersRequest {}))
+                .await,
+        )?
+        .workers)
     }
 
     pub(crate) async fn models(&self) -> Result<Vec<ModelPlace>, Problem> {
@@ -130,10 +165,18 @@ impl Client {
     }
 
     pub(crate) async fn artifact(&self, id: &str) -> Result<Streaming<GetArtifactChunk>, Problem> {
-        answer(self.calls.clone().get_artifact(GetArtifactRequest { id: id.to_owned() }).await)
+        answer(
+            self.calls
+                .clone()
+                .get_artifact(GetArtifactRequest { id: id.to_owned() })
+                .await,
+        )
     }
 
-    pub(crate) async fn upload(&self, chunks: impl Stream<Item = UploadChunk> + Send + 'static) -> Result<Asset, Problem> {
+    pub(crate) async fn upload(
+        &self,
+        chunks: impl Stream<Item = UploadChunk> + Send + 'static,
+    ) -> Result<Asset, Problem> {
         answer(self.calls.clone().upload(chunks).await)
     }
 
@@ -144,7 +187,9 @@ impl Client {
             return Ok(id);
         }
         if text.len() < 4 || !text.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
-            return Err(Problem::usage(format!("{text:?} is neither a job id nor the beginning of one")));
+            return Err(Problem::usage(format!(
+                "{text:?} is neither a job id nor the beginning of one"
+            )));
         }
         let beginning = text.to_ascii_lowercase();
         let mut found = Vec::new();
@@ -156,7 +201,12 @@ impl Client {
                 ..ListRequest::default()
             };
             let page = self.list(page).await?;
-            found.extend(page.jobs.into_iter().map(|job| job.id).filter(|id| id.starts_with(&beginning)));
+            found.extend(
+                page.jobs
+                    .into_iter()
+                    .map(|job| job.id)
+                    .filter(|id| id.starts_with(&beginning)),
+            );
             cursor = page.next_cursor;
             if cursor.is_empty() {
                 return one_of(text, &found);
@@ -170,7 +220,10 @@ impl Client {
 
 fn one_of(text: &str, found: &[String]) -> Result<JobId, Problem> {
     match found {
-        [] => Err(Problem::new(Exit::Unknown, format!("there is no job whose id begins with {text}"))),
+        [] => Err(Problem::new(
+            Exit::Unknown,
+            format!("there is no job whose id begins with {text}"),
+        )),
         [id] => id
             .parse()
             .map_err(|error| Problem::failed("the gateway sent an id that is none", &error)),
@@ -200,8 +253,17 @@ mod tests {
     #[test]
     fn a_beginning_must_fit_one_job() {
         let ids = [JobId::generate().to_string(), JobId::generate().to_string()];
-        assert_eq!(one_of("01", &[]).map_err(|problem| problem.exit), Err(Exit::Unknown));
-        assert_eq!(one_of("01", &ids[..1]).map(|id| id.to_string()), Ok(ids[0].clone()));
-        assert_eq!(one_of("01", &ids).map_err(|problem| problem.exit), Err(Exit::Usage));
+        assert_eq!(
+            one_of("01", &[]).map_err(|problem| problem.exit),
+            Err(Exit::Unknown)
+        );
+        assert_eq!(
+            one_of("01", &ids[..1]).map(|id| id.to_string()),
+            Ok(ids[0].clone())
+        );
+        assert_eq!(
+            one_of("01", &ids).map_err(|problem| problem.exit),
+            Err(Exit::Usage)
+        );
     }
 }

@@ -5,8 +5,10 @@ use url::Url;
 
 use crate::{
     arguments::{Arguments, Command, CompletionsArguments},
-    config, doctor, explain, fleet, jobs, output,
+    client::ClientArguments,
+    config, doctor,
     exit::Exit,
+    explain, fleet, jobs, output,
     problem::Problem,
     roles::{self, Role},
     settings::{self, Settings},
@@ -17,18 +19,63 @@ use crate::{
 pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Problem> {
     let config = arguments.config.as_deref();
     let settings = || Settings::of_process(config);
-    if let Some(client) = arguments.command.client() {
-        let gateway = settings::gateway_address(client.gateway.as_ref(), config)?;
-        return ask(arguments.command.clone(), &gateway, config).await;
-    }
+    let at = |client: &ClientArguments| -> Result<Url, Problem> {
+        settings::gateway_address(client.gateway.as_ref(), config)
+    };
     match arguments.command {
-        Command::Up => up::run(settings()?).await,
-        Command::Gateway => roles::run(Role::Gateway, settings()?).await,
-        Command::Worker => roles::run(Role::Worker, settings()?).await,
-        Command::Monitor => roles::run(Role::Monitor, settings()?).await,
+        Command::Up => Box::pin(up::run(settings()?)).await,
+        Command::Gateway => Box::pin(roles::run(Role::Gateway, settings()?)).await,
+        Command::Worker => Box::pin(roles::run(Role::Worker, settings()?)).await,
+        Command::Monitor => Box::pin(roles::run(Role::Monitor, settings()?)).await,
+        Command::Submit(asked) => {
+            let gateway = at(&asked.client)?;
+            submit::run(*asked, &gateway).await
+        }
+        Command::Watch(asked) => {
+            let gateway = at(&asked.client)?;
+            watch::run(asked, &gateway).await
+        }
+        Command::Jobs(asked) => {
+            let gateway = at(&asked.client)?;
+            jobs::list(asked, &gateway).await
+        }
+        Command::Job(asked) => {
+            let gateway = at(&asked.client)?;
+            jobs::show(asked, &gateway).await
+        }
+        Command::Cancel(asked) => {
+            let gateway = at(&asked.client)?;
+            jobs::cancel(asked, &gateway).await
+        }
+        Command::Retry(asked) => {
+            let gateway = at(&asked.client)?;
+            jobs::retry(asked, &gateway).await
+        }
+        Command::Run(asked) => {
+            let gateway = at(&asked.client)?;
+            jobs::run(asked, &gateway).await
+        }
+        Command::Events(asked) => {
+            let gateway = at(&asked.client)?;
+            timeline::run(asked, &gateway).await
+        }
+        Command::Workers(asked) => fleet::workers(&asked, &at(&asked)?).await,
+        Command::Models(asked) => fleet::models(&asked, &at(&asked)?).await,
         Command::Config(command) => config::run(&command, config),
-        Command::Explain(arguments) => explain::run(&arguments),
-        Command::Completions(arguments) => complete(&arguments),
-        other => unreachable!("{other:?} asks a gateway"),
+        Command::Doctor(asked) => doctor::run(&asked, config).await,
+        Command::Explain(asked) => explain::run(&asked),
+        Command::Completions(asked) => complete(&asked),
     }
+}
+
+fn complete(asked: &CompletionsArguments) -> Result<Exit, Problem> {
+    let mut script = Vec::new();
+    clap_complete::generate(
+        asked.shell,
+        &mut Arguments::command(),
+        "orchestrator",
+        &mut script,
+    );
+    output::line(String::from_utf8_lossy(&script).trim_end())?;
+    Ok(Exit::Success)
 }

@@ -54,7 +54,10 @@ pub(crate) fn run(command: &ConfigCommand, config: Option<&Path>) -> Result<Exit
         Ok(Exit::Success)
     } else {
         let problem = Problem::of_settings(&faults);
-        Err(Problem { remedy: None, ..problem })
+        Err(Problem {
+            remedy: None,
+            ..problem
+        })
     }
 }
 
@@ -114,14 +117,24 @@ mod tests {
     fn a_value_shows_where_it_comes_from() {
         let text = listing(&[declared("orchestrator.toml")]);
         let words: Vec<&str> = text.lines().nth(1).expect("a line").split_whitespace().collect();
-        assert_eq!(words, ["nats.url", "nats://a:1", "orchestrator.toml", "nats://127.0.0.1:4222"]);
+        assert_eq!(
+            words,
+            [
+                "nats.url",
+                "nats://a:1",
+                "orchestrator.toml",
+                "nats://127.0.0.1:4222"
+            ]
+        );
     }
 
     #[test]
     fn the_document_shows_defaults_and_variables() {
         let text = markdown(&[declared("default")]);
-        assert!(text.ends_with(
-            "| `nats.url` | `nats://127.0.0.1:4222` | `ORCHESTRATOR_NATS_URL` | where NATS is |"
-        ));
+        assert!(
+            text.ends_with(
+                "| `nats.url` | `nats://127.0.0.1:4222` | `ORCHESTRATOR_NATS_URL` | where NATS is |"
+            )
+        );
     }
 }

@@ -47,7 +47,11 @@ impl Target {
 }
 
 /// Saves all outputs; gives their paths.
-pub(crate) async fn save_all(client: &Client, outputs: &[Artifact], target: &Target) -> Result<Vec<PathBuf>, Problem> {
+pub(crate) async fn save_all(
+    client: &Client,
+    outputs: &[Artifact],
+    target: &Target,
+) -> Result<Vec<PathBuf>, Problem> {
     let mut saved = Vec::new();
     for (artifact, number) in outputs.iter().zip(1..) {
         let path = target.path(&artifact.filename, number, outputs.len());
@@ -58,16 +62,21 @@ pub(crate) async fn save_all(client: &Client, outputs: &[Artifact], target: &Tar
 }
 
 async fn save(client: &Client, artifact: &Artifact, path: &Path) -> Result<(), Problem> {
-    let unwritable = |error: &io::Error| Problem::failed(format_args!("{} cannot be written", path.display()), error);
+    let unwritable =
+        |error: &io::Error| Problem::failed(format_args!("{} cannot be written", path.display()), error);
     if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir).await.map_err(|error| unwritable(&error))?;
+        fs::create_dir_all(dir)
+            .await
+            .map_err(|error| unwritable(&error))?;
     }
     let mut partial = path.as_os_str().to_owned();
     partial.push(".part");
     let partial = PathBuf::from(partial);
     let outcome = fetch(client, artifact, &partial, unwritable).await;
     let outcome = match outcome {
-        Ok(()) => fs::rename(&partial, path).await.map_err(|error| unwritable(&error)),
+        Ok(()) => fs::rename(&partial, path)
+            .await
+            .map_err(|error| unwritable(&error)),
         Err(problem) => Err(problem),
     };
     if outcome.is_err() {
@@ -84,19 +93,31 @@ async fn fetch(
     unwritable: impl Fn(&io::Error) -> Problem,
 ) -> Result<(), Problem> {
     let mut chunks = client.artifact(&artifact.id).await?;
-    let mut file = fs::File::create(partial).await.map_err(|error| unwritable(&error))?;
+    let mut file = fs::File::create(partial)
+        .await
+        .map_err(|error| unwritable(&error))?;
     let mut digest = Sha256::new();
-    while let Some(chunk) = chunks.message().await.map_err(|status| Problem::of_status(&status))? {
+    while let Some(chunk) = chunks
+        .message()
+        .await
+        .map_err(|status| Problem::of_status(&status))?
+    {
         digest.update(&chunk.content);
-        file.write_all(&chunk.content).await.map_err(|error| unwritable(&error))?;
+        file.write_all(&chunk.content)
+            .await
+            .map_err(|error| unwritable(&error))?;
     }
     file.sync_all().await.map_err(|error| unwritable(&error))?;
     let arrived = runtime::store::hex(&digest.finalize());
     if arrived == artifact.sha256 {
         Ok(())
     } else {
-        let detail = format!("artifact {} arrived damaged: its SHA-256 is {arrived}, not {}", artifact.id, artifact.sha256);
-        Err(Problem::new(Exit::Failure, detail).with_remedy("Save it again with `orchestrator watch ID --output …`."))
+        let detail = format!(
+            "artifact {} arrived damaged: its SHA-256 is {arrived}, not {}",
+            artifact.id, artifact.sha256
+        );
+        Err(Problem::new(Exit::Failure, detail)
+            .with_remedy("Save it again with `orchestrator watch ID --output …`."))
     }
 }
 
@@ -114,7 +135,13 @@ fn numbered(path: &Path, number: usize) -> PathBuf {
 fn safe_name(name: &str) -> String {
     let name: String = name
         .chars()
-        .map(|c| if c.is_control() || r#"/\:*?"<>|"#.contains(c) { '_' } else { c })
+        .map(|c| {
+            if c.is_control() || r#"/\:*?"<>|"#.contains(c) {
+                '_'
+            } else {
+                c
+            }
+        })
         .collect();
     match name.trim_matches([' ', '.']) {
         "" => "output".to_owned(),
@@ -142,7 +169,10 @@ mod tests {
         assert_eq!(path, dir.path().join("a.png"));
         std::fs::write(path, "").expect("written");
         assert_eq!(target.path("a.png", 1, 1), dir.path().join("a-2.png"));
-        assert_eq!(target.path("../../etc/passwd", 1, 1), dir.path().join("_.._etc_passwd"));
+        assert_eq!(
+            target.path("../../etc/passwd", 1, 1),
+            dir.path().join("_.._etc_passwd")
+        );
         assert_eq!(target.path("..", 1, 1), dir.path().join("output"));
     }
 }

@@ -17,15 +17,14 @@ pub(crate) struct ExplainArguments {
 
 /// Prints the page of a code, or the list of all.
 pub(crate) fn run(arguments: &ExplainArguments) -> Result<Exit, Problem> {
-    let text = match &arguments.code {
-        Some(code) => page(code)?.trim_end().to_owned(),
-        None => {
-            let rows = FailureCode::ALL.iter();
-            table::table(
-                &["CODE", "MEANS"],
-                rows.map(|code| vec![code.to_string(), code.title().to_owned()]),
-            )
-        }
+    let text = if let Some(code) = &arguments.code {
+        page(code)?.trim_end().to_owned()
+    } else {
+        let rows = FailureCode::ALL.iter();
+        table::table(
+            &["CODE", "MEANS"],
+            rows.map(|code| vec![code.to_string(), code.title().to_owned()]),
+        )
     };
     output::line(text)?;
     Ok(Exit::Success)
@@ -61,6 +60,11 @@ mod tests {
         let problem = page("job_unknwn").expect_err("no such code");
         assert_eq!(problem.remedy.as_deref(), Some("Did you mean job_unknown?"));
         assert_eq!(problem.exit, Exit::Unknown);
-        assert!(page("zzz").expect_err("no such code").remedy.is_some_and(|remedy| remedy.contains("lists")));
+        assert!(
+            page("zzz")
+                .expect_err("no such code")
+                .remedy
+                .is_some_and(|remedy| remedy.contains("lists"))
+        );
     }
 }

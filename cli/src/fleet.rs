@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Shows the workers.
-pub(crate) async fn workers(arguments: ClientArguments, gateway: &Url) -> Result<Exit, Problem> {
+pub(crate) async fn workers(arguments: &ClientArguments, gateway: &Url) -> Result<Exit, Problem> {
     let workers = Client::connect(gateway).await?.workers().await?;
     if arguments.json {
         for worker in &workers {
@@ -31,7 +31,7 @@ pub(crate) async fn workers(arguments: ClientArguments, gateway: &Url) -> Result
 }
 
 /// Shows the models.
-pub(crate) async fn models(arguments: ClientArguments, gateway: &Url) -> Result<Exit, Problem> {
+pub(crate) async fn models(arguments: &ClientArguments, gateway: &Url) -> Result<Exit, Problem> {
     let models = Client::connect(gateway).await?.models().await?;
     if arguments.json {
         for model in &models {
@@ -57,7 +57,11 @@ pub(crate) fn offer(offer: &BackendOffer) -> String {
 
 fn worker_listing(workers: &[Worker], now: Millis) -> String {
     let rows = workers.iter().map(|worker| {
-        let since = |at| maybe_millis(at).map(|at| moment::span(now - at)).unwrap_or_default();
+        let since = |at| {
+            maybe_millis(at)
+                .map(|at| moment::span(now - at))
+                .unwrap_or_default()
+        };
         let offers: Vec<String> = worker.backends.iter().map(offer).collect();
         let software = worker.backends.iter().map(|offer| offer.software.as_str());
         let devices = worker.backends.iter().flat_map(|offer| &offer.devices);
@@ -129,7 +133,10 @@ mod tests {
         let text = worker_listing(&[worker], 60_000);
         let line = text.lines().nth(1).expect("a worker");
         let words: Vec<&str> = line.split_whitespace().collect();
-        assert_eq!(words.join(" "), "w1 draining sketch 1/2, comfyui: not reachable 1m 2s");
+        assert_eq!(
+            words.join(" "),
+            "w1 draining sketch 1/2, comfyui: not reachable 1m 2s"
+        );
     }
 
     #[test]
@@ -141,6 +148,11 @@ mod tests {
             workers: vec!["w1".into(), "w2".into()],
         };
         let text = model_listing(&[model]);
-        assert!(text.lines().nth(1).is_some_and(|line| line.ends_with("comfyui  w1, w2")), "{text}");
+        assert!(
+            text.lines()
+                .nth(1)
+                .is_some_and(|line| line.ends_with("comfyui  w1, w2")),
+            "{text}"
+        );
     }
 }

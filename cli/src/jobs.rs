@@ -211,7 +211,11 @@ fn remark(job: &Job) -> String {
 }
 
 fn details(job: &Job, zone: &TimeZone) -> String {
-    let at = |timestamp| maybe_millis(timestamp).map(|at| moment::local(at, zone)).unwrap_or_default();
+    let at = |timestamp| {
+        maybe_millis(timestamp)
+            .map(|at| moment::local(at, zone))
+            .unwrap_or_default()
+    };
     let failure = job.failure.as_ref();
     let tags = job.request.as_ref().map(|request| request.tags.join(", "));
     let mut lines = vec![
@@ -224,8 +228,17 @@ fn details(job: &Job, zone: &TimeZone) -> String {
         ("started", at(job.started_at.as_ref())),
         ("finished", at(job.finished_at.as_ref())),
         ("next try", at(job.retry_at.as_ref())),
-        ("attempt", format!("{} of {}", job.attempt, job.max_attempts + job.handed_back)),
-        ("worker", job.claim.as_ref().map(|claim| claim.worker.clone()).unwrap_or_default()),
+        (
+            "attempt",
+            format!("{} of {}", job.attempt, job.max_attempts + job.handed_back),
+        ),
+        (
+            "worker",
+            job.claim
+                .as_ref()
+                .map(|claim| claim.worker.clone())
+                .unwrap_or_default(),
+        ),
         ("retry of", job.retry_of.clone()),
     ];
     if let Some(failure) = failure {
@@ -241,7 +254,10 @@ fn details(job: &Job, zone: &TimeZone) -> String {
             0 => String::new(),
             width => format!(", {width}x{}", artifact.height),
         };
-        lines.push(("file", format!("{} ({}{pixels}, {size})", artifact.filename, artifact.media_type)));
+        lines.push((
+            "file",
+            format!("{} ({}{pixels}, {size})", artifact.filename, artifact.media_type),
+        ));
     }
     table::details(&lines)
 }
@@ -271,7 +287,10 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].starts_with("ID ") && lines[0].ends_with("WHAT"));
         let words: Vec<&str> = lines[1].split_whitespace().collect();
-        assert_eq!(words[1..], ["failed", "sketch", "3m", "3", "a", "lake", "(backend_stalled)"]);
+        assert_eq!(
+            words[1..],
+            ["failed", "sketch", "3m", "3", "a", "lake", "(backend_stalled)"]
+        );
     }
 
     #[test]
@@ -287,7 +306,13 @@ mod tests {
         }];
         let text = details(&job, &TimeZone::UTC);
         assert!(text.contains("created   1970-01-01 00:00:00"), "{text}");
-        assert!(text.contains("file      lake.png (image/png, 64x32, 2.0 KiB)"), "{text}");
-        assert!(text.contains("attempt   3 of 3") && !text.contains("started"), "{text}");
+        assert!(
+            text.contains("file      lake.png (image/png, 64x32, 2.0 KiB)"),
+            "{text}"
+        );
+        assert!(
+            text.contains("attempt   3 of 3") && !text.contains("started"),
+            "{text}"
+        );
     }
 }

@@ -27,7 +27,7 @@ use std::{process::ExitCode, time::Duration};
 use clap::Parser as _;
 use tokio::runtime::Builder;
 
-use crate::{arguments::Arguments, exit::Exit, problem::Problem};
+use crate::{arguments::Arguments, problem::Problem};
 
 /// What still runs when a command has ended, such as a read from a terminal, is waited for no longer.
 const LEFTOVERS: Duration = Duration::from_millis(200);
@@ -42,7 +42,10 @@ fn main() -> ExitCode {
             runtime.shutdown_timeout(LEFTOVERS);
             outcome
         }
-        Err(error) => Err(Problem::failed("the asynchronous runtime cannot be started", &error)),
+        Err(error) => Err(Problem::failed(
+            "the asynchronous runtime cannot be started",
+            &error,
+        )),
     };
     outcome
         .unwrap_or_else(|problem| {

@@ -31,7 +31,11 @@ pub(crate) fn rfc3339(at: Millis) -> String {
 pub(crate) fn local(at: Millis, zone: &TimeZone) -> String {
     Timestamp::from_millisecond(at).map_or_else(
         |_| at.to_string(),
-        |at| at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        |at| {
+            at.to_zoned(zone.clone())
+                .strftime("%Y-%m-%d %H:%M:%S")
+                .to_string()
+        },
     )
 }
 

@@ -16,7 +16,8 @@ pub(crate) fn line(text: impl AsRef<str>) -> Result<(), Problem> {
 
 /// Prints a result as one line of JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Problem> {
-    let text = serde_json::to_string(value).map_err(|error| Problem::failed("not to be shown as JSON", &error))?;
+    let text =
+        serde_json::to_string(value).map_err(|error| Problem::failed("not to be shown as JSON", &error))?;
     line(text)
 }
 

@@ -111,16 +111,19 @@ impl Problem {
 
     fn of_transport(status: &tonic::Status) -> Self {
         use tonic::Code;
-        let exit = match status.code() {
-            Code::Unknown | Code::Internal | Code::Cancelled => Exit::Unreachable,
-            other => exit_of(other),
+        let lost = matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled);
+        let exit = if lost {
+            Exit::Unreachable
+        } else {
+            exit_of(status.code())
         };
-        let remedy = match status.code() {
-            Code::Unimplemented => "Check the address: what answers there is no gateway of this version.",
-            _ => "Look whether the gateway runs: orchestrator doctor",
+        let remedy = if status.code() == Code::Unimplemented {
+            "Check the address: what answers there is no gateway of this version."
+        } else {
+            "Look whether the gateway runs: orchestrator doctor"
         };
         let detail = match std::error::Error::source(status) {
-            Some(source) => format!("{}: {}", status.message(), telemetry::chain(source)),
+            Some(source) => telemetry::chain(source),
             None => format!("{} ({})", status.message(), status.code().description()),
         };
         Self::new(exit, format!("the call did not come through: {detail}")).with_remedy(remedy)
@@ -191,7 +194,11 @@ impl fmt::Display for Problem {
         if let Some(remedy) = &self.remedy {
             write!(f, "\n  → {remedy}")?;
         }
-        if let Some(code) = self.code.as_deref().filter(|code| FailureCode::parse(code).is_some()) {
+        if let Some(code) = self
+            .code
+            .as_deref()
+            .filter(|code| FailureCode::parse(code).is_some())
+        {
             write!(f, "\n  → more: orchestrator explain {code}")?;
         }
         Ok(())
@@ -219,7 +226,10 @@ mod tests {
              → Correct it.\n  → more: orchestrator explain request_invalid"
         );
         let json = serde_json::to_value(&problem).expect("JSON");
-        assert_eq!((json["exit"].as_u64(), json["faults"][0]["pointer"].as_str()), (Some(2), Some("/sketch/width")));
+        assert_eq!(
+            (json["exit"].as_u64(), json["faults"][0]["pointer"].as_str()),
+            (Some(2), Some("/sketch/width"))
+        );
     }
 
     #[test]
@@ -239,10 +249,19 @@ mod tests {
         let metadata = status.metadata_mut();
         metadata.insert("orchestrator-code", "request_invalid".parse().expect("ASCII"));
         let document = br#"{"faults":[{"pointer":"/sketch/steps","message":"too many"}],"more":1}"#;
-        metadata.insert_bin("orchestrator-problem-bin", tonic::metadata::MetadataValue::from_bytes(document));
+        metadata.insert_bin(
+            "orchestrator-problem-bin",
+            tonic::metadata::MetadataValue::from_bytes(document),
+        );
         let problem = Problem::of_status(&status);
-        assert_eq!((problem.exit, problem.faults[0].pointer.as_str()), (Exit::Usage, "/sketch/steps"));
-        assert_eq!(problem.remedy.as_deref(), Some(FailureCode::RequestInvalid.remedy()));
+        assert_eq!(
+            (problem.exit, problem.faults[0].pointer.as_str()),
+            (Exit::Usage, "/sketch/steps")
+        );
+        assert_eq!(
+            problem.remedy.as_deref(),
+            Some(FailureCode::RequestInvalid.remedy())
+        );
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! All settings of all parts, read together, so that a key which nobody knows is found.
 
-use std::{net::SocketAddr, path::{Path, PathBuf}};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use runtime::{
     broker::BrokerSettings,
@@ -11,7 +14,7 @@ use runtime::{
 };
 use url::Url;
 
-use crate::problem::Problem;
+use crate::{problem::Problem, roles};
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
@@ -34,15 +37,16 @@ pub(crate) struct Settings {
 impl Settings {
     /// Reads everything; the faults are told beside it, each where it is not in the way of the others.
     pub(crate) fn read(mut reader: Reader) -> (Self, Vec<Fault>) {
+        let gateway = gateway::Settings::read(&mut reader);
         let mut settings = Self {
             telemetry: TelemetrySettings::read(&mut reader),
             bus: BusSettings::read(&mut reader),
             broker: read_broker(&mut reader),
-            gateway: gateway::Settings::read(&mut reader),
             worker: worker::Settings::read(&mut reader),
             monitor: monitor::Settings::read(&mut reader),
-            store: StoreSettings::read(&mut reader),
-            client: read_client(&mut reader),
+            store: gateway.store.clone(),
+            client: read_client(&mut reader, &gateway),
+            gateway,
             declared: Vec::new(),
         };
         settings.declared = reader.declared().cloned().collect();
@@ -72,7 +76,8 @@ pub(crate) fn gateway_address(option: Option<&Url>, config: Option<&Path>) -> Re
         return checked(url.clone()).map_err(|fault| Problem::usage(format!("--gateway: {fault}")));
     }
     let mut reader = Reader::of_process(config);
-    let address = read_client(&mut reader);
+    let listening = gateway::Settings::read(&mut reader);
+    let address = read_client(&mut reader, &listening);
     let faults: Vec<Fault> = reader
         .finish()
         .err()
@@ -87,12 +92,17 @@ pub(crate) fn gateway_address(option: Option<&Url>, config: Option<&Path>) -> Re
     }
 }
 
-fn read_client(reader: &mut Reader) -> Url {
+fn read_client(reader: &mut Reader, gateway: &gateway::Settings) -> Url {
     let url: Url = reader.get(
         "client.gateway",
         "http://127.0.0.1:8080",
-        "the gateway that submit, jobs and the other client commands ask",
+        "the gateway that the client commands ask; if absent, the one that gateway.listen describes",
     );
+    let mut declared = reader.declared();
+    if declared.any(|declared| declared.key == "client.gateway" && declared.origin == "default") {
+        return Url::parse(&roles::local_url(gateway.listen)).unwrap_or(url);
+    }
+    drop(declared);
     if let Err(fault) = checked(url.clone()) {
         reader.fault("client.gateway", fault);
     }
@@ -114,7 +124,11 @@ fn read_broker(reader: &mut Reader) -> BrokerSettings {
             "nats-server",
             "the nats-server that `orchestrator up` starts, unless nats.url is set",
         ),
-        reader.get("broker.dir", "data/broker", "where that nats-server keeps its data and its log"),
+        reader.get(
+            "broker.dir",
+            "data/broker",
+            "where that nats-server keeps its data and its log",
+        ),
         reader.get(
             "broker.listen",
             "127.0.0.1:4222",
@@ -162,6 +176,14 @@ mod tests {
         let keys: Vec<&str> = faults.iter().map(|fault| fault.key.as_str()).collect();
         assert_eq!(keys, ["broker.listen", "client.gateway"]);
         assert!(settings.is_set("broker.listen"));
+    }
+
+    #[test]
+    fn clients_ask_the_gateway_of_the_same_settings() {
+        let (settings, _) = read("[gateway]\nlisten = \"127.0.0.1:9\"");
+        assert_eq!(settings.client.as_str(), "http://127.0.0.1:9/");
+        let (settings, _) = read("[gateway]\nlisten = \"127.0.0.1:9\"\n[client]\ngateway = \"http://far:1\"");
+        assert_eq!(settings.client.as_str(), "http://far:1/");
     }
 
     #[test]

@@ -132,7 +132,9 @@ pub(crate) async fn run(arguments: SubmitArguments, gateway: &Url) -> Result<Exi
     let client = Client::connect(gateway).await?;
     material.assets.clear();
     for (_, path) in &arguments.input {
-        material.assets.push(upload::upload(&client, path.as_ref()).await?.id);
+        material
+            .assets
+            .push(upload::upload(&client, path.as_ref()).await?.id);
     }
     let request = request::build(&arguments, material, now)?;
     let answer = client.submit(request, arguments.idempotency_key).await?;
@@ -179,7 +181,8 @@ fn read_material(arguments: &SubmitArguments) -> Result<Material, Problem> {
             let text = if shown == "-" {
                 from_stdin("the graph")?
             } else {
-                fs::read_to_string(path).map_err(|error| Problem::usage(format!("--graph {shown}: {error}")))?
+                fs::read_to_string(path)
+                    .map_err(|error| Problem::usage(format!("--graph {shown}: {error}")))?
             };
             Some(Graph::parse(&text, &shown).map_err(Problem::usage)?)
         }

@@ -39,13 +39,20 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_cells_are_plain() {
-        let rows = [vec!["1".to_owned(), "a\nb".to_owned()], vec!["22".to_owned(), String::new()]];
-        assert_eq!(table(&["ID", "TEXT"], rows), "ID   TEXT\n1    a b\n22");
+        let rows = [
+            vec!["1".to_owned(), "a\nb".to_owned()],
+            vec!["22".to_owned(), String::new()],
+        ];
+        assert_eq!(table(&["ID", "TEXT"], rows), "ID  TEXT\n1   a b\n22");
     }
 
     #[test]
     fn empty_details_are_left_out() {
-        let lines = [("id", "7".to_owned()), ("tags", String::new()), ("status", "queued".to_owned())];
+        let lines = [
+            ("id", "7".to_owned()),
+            ("tags", String::new()),
+            ("status", "queued".to_owned()),
+        ];
         assert_eq!(details(&lines), "id      7\nstatus  queued");
     }
 }

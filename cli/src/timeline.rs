@@ -48,7 +48,11 @@ pub(crate) async fn run(arguments: EventsArguments, gateway: &Url) -> Result<Exi
     let mut over = !arguments.follow || lifecycle::is_finished(job.status());
     while !over {
         let mut updates = client.watch(id, last).await?;
-        while let Some(update) = updates.message().await.map_err(|status| Problem::of_status(&status))? {
+        while let Some(update) = updates
+            .message()
+            .await
+            .map_err(|status| Problem::of_status(&status))?
+        {
             match update.update {
                 Some(update::Update::Event(event)) if event.number > last => {
                     last = event.number;
@@ -95,7 +99,11 @@ fn listing(events: &[JobEvent], zone: &TimeZone) -> String {
 
 fn one_line(event: &JobEvent, zone: &TimeZone) -> String {
     let cells = cells(event, zone);
-    let told: Vec<&str> = cells.iter().map(String::as_str).filter(|cell| !cell.is_empty()).collect();
+    let told: Vec<&str> = cells
+        .iter()
+        .map(String::as_str)
+        .filter(|cell| !cell.is_empty())
+        .collect();
     output::plain(&told.join("  "))
 }
 
@@ -115,7 +123,10 @@ mod tests {
             reason: "sampling".into(),
             seconds: 1.25,
         };
-        assert_eq!(one_line(&event, &TimeZone::UTC), "4  00:00:01.500  phase  1  w1  sampling  1.25 s");
+        assert_eq!(
+            one_line(&event, &TimeZone::UTC),
+            "4  00:00:01.500  phase  1  w1  sampling  1.25 s"
+        );
         let text = listing(&[event], &TimeZone::UTC);
         assert!(text.lines().count() == 2 && text.starts_with('#'), "{text}");
     }

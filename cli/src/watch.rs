@@ -10,7 +10,7 @@ use proto::{
     Status,
     ids::JobId,
     lifecycle,
-    v1::{Job, Update, update},
+    v1::{Job, update},
 };
 use tokio::time::{Instant, sleep};
 use url::Url;
@@ -22,8 +22,8 @@ use crate::{
     output,
     problem::Problem,
 };
-pub(crate) use display::Shown;
 use display::Display;
+pub(crate) use display::{Shown, standing};
 
 /// How long a gateway may stay away before the watching is given up.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -89,7 +89,9 @@ pub(crate) fn exit_of(job: &Job) -> Exit {
     match job.status() {
         Status::Succeeded => Exit::Success,
         Status::Cancelled => Exit::Cancelled,
-        Status::Failed | Status::Unspecified | Status::Created | Status::Queued | Status::Running => Exit::Failure,
+        Status::Failed | Status::Unspecified | Status::Created | Status::Queued | Status::Running => {
+            Exit::Failure
+        }
     }
 }
 
@@ -171,14 +173,6 @@ impl Watch<'_> {
                 Some(update::Update::Job(_) | update::Update::Progress(_)) | None => {}
             }
         }
-    }
-}
-
-/// The update's record, where it is one.
-pub(crate) fn record(update: &Update) -> Option<&Job> {
-    match &update.update {
-        Some(update::Update::Job(job)) => Some(job),
-        Some(update::Update::Event(_) | update::Update::Progress(_)) | None => None,
     }
 }
 

@@ -96,7 +96,7 @@ class Card {
   // What arrives late or twice changes nothing.
   take(job) {
     const newer = Number(job.revision || 0) - Number(this.job.revision || 0);
-    if (newer < 0 || (newer === 0 && this.finished)) return;
+    if (newer < 0 || (newer === 0 && (this.finished || (this.job.waiting && !job.waiting)))) return;
     const before = this.job.status;
     this.job = job;
     if (job.status !== "running") this.progress = null;
@@ -412,6 +412,16 @@ async function refreshUnfinished() {
   for (const card of open) take(await call("GET", `/api/jobs/${card.job.id}`));
 }
 
+// Why a job waits changes without the job itself changing.
+async function refreshWaiting() {
+  if (![...jobs.values()].some((card) => card.job.status === "queued")) return;
+  try {
+    await loadPage("");
+  } catch {
+    // the event stream shows whether the gateway is there
+  }
+}
+
 let counting = null;
 
 function countSoon() {
@@ -544,5 +554,6 @@ find("prompt").addEventListener("keydown", (event) => {
 find("more").addEventListener("click", () => loadPage(olderCursor).catch(() => {}));
 setInterval(refreshFleet, 10000);
 setInterval(refreshCounts, 10000);
+setInterval(refreshWaiting, 5000);
 showBackend();
 connect();

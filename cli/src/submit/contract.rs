@@ -77,7 +77,10 @@ pub(super) fn set(
             set(value, inner, rest, text, now)
         }
         (Kind::Message(inner), None) => {
-            let names: Vec<String> = fields(inner).iter().map(|field| format!("{name}.{}", field.name)).collect();
+            let names: Vec<String> = fields(inner)
+                .iter()
+                .map(|field| format!("{name}.{}", field.name))
+                .collect();
             Err(format!("{name} has parts; set {}", names.join(", ")))
         }
         (_, Some(_)) => Err(format!("{name} has no parts")),
@@ -109,7 +112,10 @@ pub(super) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> S
         format!("there is no parameter {name:?}; there are {}", known.join(", "))
     } else {
         let near: Vec<&str> = near.into_iter().take(3).map(|(_, other)| other).collect();
-        format!("there is no parameter {name:?}; did you mean {}?", near.join(" or "))
+        format!(
+            "there is no parameter {name:?}; did you mean {}?",
+            near.join(" or ")
+        )
     }
 }
 
@@ -125,7 +131,10 @@ fn value(kind: &Kind, name: &str, text: &str, now: Millis) -> Result<Value, Stri
             Ok(number) if number.is_finite() => Ok(Value::from(number)),
             _ => Err(wrong("a number")),
         },
-        Kind::Flag => text.parse::<bool>().map(Value::from).map_err(|_| wrong("true or false")),
+        Kind::Flag => text
+            .parse::<bool>()
+            .map(Value::from)
+            .map_err(|_| wrong("true or false")),
         Kind::Choice(words) if words.iter().any(|word| word == text) => Ok(Value::from(text)),
         Kind::Choice(words) => Err(wrong(&format!("one of {}", words.join(", ")))),
         Kind::Moment => moment::parse(text, now)
@@ -228,19 +237,34 @@ mod tests {
     #[test]
     fn a_text_becomes_what_its_field_takes() {
         assert_eq!(set_one(SKETCH, "prompt", "123"), Ok(json!({"prompt": "123"})));
-        assert_eq!(set_one(SKETCH, "seed", "18446744073709551615"), Ok(json!({"seed": u64::MAX})));
-        assert_eq!(set_one(SKETCH, "rehearsal.act", "slow"), Ok(json!({"rehearsal": {"act": "slow"}})));
+        assert_eq!(
+            set_one(SKETCH, "seed", "18446744073709551615"),
+            Ok(json!({"seed": u64::MAX}))
+        );
+        assert_eq!(
+            set_one(SKETCH, "rehearsal.act", "slow"),
+            Ok(json!({"rehearsal": {"act": "slow"}}))
+        );
         assert_eq!(set_one(REQUEST, "tags", "a, b"), Ok(json!({"tags": ["a", "b"]})));
-        assert_eq!(set_one(REQUEST, "not_before", "+1s"), Ok(json!({"not_before": "1970-01-01T00:00:01Z"})));
+        assert_eq!(
+            set_one(REQUEST, "not_before", "+1s"),
+            Ok(json!({"not_before": "1970-01-01T00:00:01Z"}))
+        );
         assert_eq!(set_one(REQUEST, "hold", "true"), Ok(json!({"hold": true})));
     }
 
     #[test]
     fn what_does_not_fit_says_what_would() {
         let fault = |message, path, text| set_one(message, path, text).expect_err("does not fit");
-        assert_eq!(fault(SKETCH, "stps", "1"), "there is no parameter \"stps\"; did you mean steps?");
+        assert_eq!(
+            fault(SKETCH, "stps", "1"),
+            "there is no parameter \"stps\"; did you mean steps?"
+        );
         assert!(fault(SKETCH, "zzz", "1").contains("there are prompt, seed, width"));
-        assert_eq!(fault(SKETCH, "steps", "-1"), "steps: \"-1\" is not a whole number from 0 to 4294967295");
+        assert_eq!(
+            fault(SKETCH, "steps", "-1"),
+            "steps: \"-1\" is not a whole number from 0 to 4294967295"
+        );
         assert!(fault(SKETCH, "rehearsal", "slow").contains("rehearsal.act"));
         assert!(fault(SKETCH, "rehearsal.act", "dance").contains("one of none, fail, stall"));
         assert!(fault(SKETCH, "steps.x", "1").contains("has no parts"));

@@ -39,8 +39,17 @@ impl Graph {
 
     /// The nodes with their classes, for messages.
     pub(super) fn nodes(&self) -> String {
-        let class = |node: &Value| node.get("class_type").and_then(Value::as_str).unwrap_or("?").to_owned();
-        let nodes: Vec<String> = self.0.iter().map(|(id, node)| format!("{id} ({})", class(node))).collect();
+        let class = |node: &Value| {
+            node.get("class_type")
+                .and_then(Value::as_str)
+                .unwrap_or("?")
+                .to_owned()
+        };
+        let nodes: Vec<String> = self
+            .0
+            .iter()
+            .map(|(id, node)| format!("{id} ({})", class(node)))
+            .collect();
         nodes.join(", ")
     }
 
@@ -62,7 +71,8 @@ mod tests {
 
     #[test]
     fn inputs_are_set_by_node_and_name() {
-        let text = r#"{"3":{"class_type":"KSampler","inputs":{"seed":1}},"a.b":{"class_type":"X","inputs":{}}}"#;
+        let text =
+            r#"{"3":{"class_type":"KSampler","inputs":{"seed":1}},"a.b":{"class_type":"X","inputs":{}}}"#;
         let mut graph = Graph::parse(text, "g.json").expect("a graph");
         assert_eq!(graph.place("3.seed"), Some(("3", "seed")));
         assert_eq!(graph.place("a.b.c"), Some(("a.b", "c")));

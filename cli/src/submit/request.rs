@@ -36,12 +36,17 @@ pub(super) fn backend(arguments: &SubmitArguments) -> &str {
 ///
 /// # Errors
 /// Every fault at once, each with the option that is to blame.
-pub(super) fn build(arguments: &SubmitArguments, material: Material, now: Millis) -> Result<JobRequest, Problem> {
+pub(super) fn build(
+    arguments: &SubmitArguments,
+    material: Material,
+    now: Millis,
+) -> Result<JobRequest, Problem> {
     let backend = backend(arguments);
-    let message = contract::fields(REQUEST).iter().find(|field| field.name == backend);
-    let message = match message.map(|field| &field.kind) {
-        Some(contract::Kind::Message(message)) => message,
-        _ => return Err(Problem::usage(format!("there is no backend {backend:?}"))),
+    let message = contract::fields(REQUEST)
+        .iter()
+        .find(|field| field.name == backend);
+    let Some(contract::Kind::Message(message)) = message.map(|field| &field.kind) else {
+        return Err(Problem::usage(format!("there is no backend {backend:?}")));
     };
     let mut draft = Draft {
         backend,
@@ -105,7 +110,11 @@ impl Draft<'_> {
     fn take_frame(&mut self, arguments: &SubmitArguments) {
         let options = [
             ("--priority", "priority", arguments.priority.clone()),
-            ("--max-attempts", "max_attempts", arguments.max_attempts.map(|number| number.to_string())),
+            (
+                "--max-attempts",
+                "max_attempts",
+                arguments.max_attempts.map(|number| number.to_string()),
+            ),
             ("--not-before", "not_before", arguments.not_before.clone()),
             ("--deadline", "deadline", arguments.deadline.clone()),
         ];
@@ -120,7 +129,8 @@ impl Draft<'_> {
             self.frame.insert("hold".to_owned(), Value::Bool(true));
         }
         if !arguments.tag.is_empty() {
-            self.frame.insert("tags".to_owned(), Value::from(arguments.tag.clone()));
+            self.frame
+                .insert("tags".to_owned(), Value::from(arguments.tag.clone()));
         }
     }
 
@@ -159,7 +169,9 @@ impl Draft<'_> {
         if frame_fields().any(|field| field == name) {
             return contract::set(&mut self.frame, REQUEST, path, text, self.now);
         }
-        let own = contract::fields(self.message).iter().map(|field| field.name.as_str());
+        let own = contract::fields(self.message)
+            .iter()
+            .map(|field| field.name.as_str());
         Err(unknown(name, own.chain(frame_fields())))
     }
 
@@ -173,7 +185,9 @@ impl Draft<'_> {
     }
 
     fn has_field(&self, name: &str) -> bool {
-        contract::fields(self.message).iter().any(|field| field.name == name)
+        contract::fields(self.message)
+            .iter()
+            .any(|field| field.name == name)
     }
 
     fn fault(&mut self, option: &str, message: String) {
@@ -185,7 +199,8 @@ impl Draft<'_> {
 
     fn finish(mut self) -> Result<JobRequest, Problem> {
         if let Some(graph) = self.graph.take() {
-            self.body.insert("graph".to_owned(), Value::from(graph.into_text()));
+            self.body
+                .insert("graph".to_owned(), Value::from(graph.into_text()));
         }
         if !self.faults.is_empty() {
             return Err(Problem {
@@ -193,7 +208,8 @@ impl Draft<'_> {
                 ..Problem::usage("the options do not make a request")
             });
         }
-        self.frame.insert(self.backend.to_owned(), Value::Object(self.body));
+        self.frame
+            .insert(self.backend.to_owned(), Value::Object(self.body));
         serde_json::from_value(Value::Object(self.frame))
             .map_err(|error| Problem::usage(format!("the options do not make a request: {error}")))
     }
@@ -222,7 +238,9 @@ mod tests {
     }
 
     fn request(line: &[&str], graph: Option<&str>, assets: &[&str]) -> Result<JobRequest, Problem> {
-        let arguments = Line::try_parse_from([&["submit"], line].concat()).expect("a command line").submit;
+        let arguments = Line::try_parse_from([&["submit"], line].concat())
+            .expect("a command line")
+            .submit;
         let material = Material {
             prompt: arguments.prompt.clone(),
             graph: graph.map(|text| Graph::parse(text, "g.json").expect("a graph")),
@@ -256,29 +274,81 @@ mod tests {
 
     #[test]
     fn options_and_parameters_fill_the_same_request() {
-        let sketch = sketch(&["a lake", "--size", "640x480", "--seed", "7", "--param", "steps=3", "--param", "rehearsal.act=slow"]);
-        assert_eq!((sketch.prompt.as_str(), sketch.width, sketch.height), ("a lake", 640, 480));
+        let sketch = sketch(&[
+            "a lake",
+            "--size",
+            "640x480",
+            "--seed",
+            "7",
+            "--param",
+            "steps=3",
+            "--param",
+            "rehearsal.act=slow",
+        ]);
+        assert_eq!(
+            (sketch.prompt.as_str(), sketch.width, sketch.height),
+            ("a lake", 640, 480)
+        );
         assert_eq!((sketch.seed, sketch.steps), (Some(7), 3));
-        assert_eq!(sketch.rehearsal.map(|rehearsal| rehearsal.act()), Some(proto::Act::Slow));
+        assert_eq!(
+            sketch.rehearsal.map(|rehearsal| rehearsal.act()),
+            Some(proto::Act::Slow)
+        );
     }
 
     #[test]
     fn the_frame_is_filled_by_options_and_by_parameters() {
-        let line = ["x", "--priority", "high", "--deadline", "+9s", "--tag", "a,b", "--tag", "c", "--hold", "--param", "max_attempts=5"];
+        let line = [
+            "x",
+            "--priority",
+            "high",
+            "--deadline",
+            "+9s",
+            "--tag",
+            "a,b",
+            "--tag",
+            "c",
+            "--hold",
+            "--param",
+            "max_attempts=5",
+        ];
         let request = request(&line, None, &[]).expect("a request");
-        assert_eq!((request.priority(), request.max_attempts, request.hold), (Priority::High, 5, true));
+        assert_eq!(
+            (request.priority(), request.max_attempts, request.hold),
+            (Priority::High, 5, true)
+        );
         assert_eq!(request.tags, ["a,b", "c"]);
         assert_eq!(request.deadline.map(|at| at.seconds), Some(10));
     }
 
     #[test]
     fn a_checkpoint_or_a_graph_means_comfyui() {
-        let with_checkpoint = comfyui(request(&["x", "--checkpoint", "sd.safetensors", "--negative", "blur"], None, &[]));
-        assert_eq!((with_checkpoint.checkpoint.as_str(), with_checkpoint.negative_prompt.as_str()), ("sd.safetensors", "blur"));
+        let with_checkpoint = comfyui(request(
+            &["x", "--checkpoint", "sd.safetensors", "--negative", "blur"],
+            None,
+            &[],
+        ));
+        assert_eq!(
+            (
+                with_checkpoint.checkpoint.as_str(),
+                with_checkpoint.negative_prompt.as_str()
+            ),
+            ("sd.safetensors", "blur")
+        );
         let graph = r#"{"3":{"class_type":"LoadImage","inputs":{"image":"old"}}}"#;
-        let line = ["--graph", "g.json", "--input", "3.image=cat.png", "--param", "3.upload=true"];
+        let line = [
+            "--graph",
+            "g.json",
+            "--input",
+            "3.image=cat.png",
+            "--param",
+            "3.upload=true",
+        ];
         let with_graph = comfyui(request(&line, Some(graph), &["00ff"]));
-        assert_eq!(with_graph.graph, r#"{"3":{"class_type":"LoadImage","inputs":{"image":"asset:00ff","upload":true}}}"#);
+        assert_eq!(
+            with_graph.graph,
+            r#"{"3":{"class_type":"LoadImage","inputs":{"image":"asset:00ff","upload":true}}}"#
+        );
     }
 
     #[test]
@@ -289,15 +359,37 @@ mod tests {
 
     #[test]
     fn all_faults_are_told_at_once() {
-        let line = ["x", "--checkpoint", "m", "--backend", "sketch", "--deadline", "soon", "--param", "widht=3", "--param", "tag=a"];
+        let line = [
+            "x",
+            "--checkpoint",
+            "m",
+            "--backend",
+            "sketch",
+            "--deadline",
+            "soon",
+            "--param",
+            "widht=3",
+            "--param",
+            "tag=a",
+        ];
         let told = faults(request(&line, None, &[]));
         assert_eq!(told.len(), 4, "{told:#?}");
         assert_eq!(told[0], "--checkpoint: backend sketch has no checkpoint");
-        assert!(told[1].starts_with("--deadline: deadline: \"soon\" is neither"), "{told:#?}");
+        assert!(
+            told[1].starts_with("--deadline: deadline: \"soon\" is neither"),
+            "{told:#?}"
+        );
         assert!(told[2].contains("did you mean width"), "{told:#?}");
         assert!(told[3].contains("did you mean tags"), "{told:#?}");
         let graph = r#"{"3":{"class_type":"LoadImage","inputs":{}}}"#;
-        let told = faults(request(&["x", "--graph", "g", "--input", "image=a.png"], Some(graph), &["00"]));
-        assert!(told[0].starts_with("PROMPT: a graph brings") && told[1].contains("3 (LoadImage)"), "{told:#?}");
+        let told = faults(request(
+            &["x", "--graph", "g", "--input", "image=a.png"],
+            Some(graph),
+            &["00"],
+        ));
+        assert!(
+            told[0].starts_with("PROMPT: a graph brings") && told[1].contains("3 (LoadImage)"),
+            "{told:#?}"
+        );
     }
 }

@@ -4,11 +4,7 @@ use std::{io, path::Path};
 
 use futures::{Stream, stream};
 use proto::v1::{Asset, UploadChunk};
-use tokio::{
-    fs::File,
-    io::AsyncReadExt as _,
-    sync::oneshot,
-};
+use tokio::{fs::File, io::AsyncReadExt as _, sync::oneshot};
 
 use crate::{client::Client, problem::Problem};
 
@@ -19,7 +15,10 @@ const PIECE: usize = 256 * 1024;
 pub(super) async fn upload(client: &Client, path: &Path) -> Result<Asset, Problem> {
     let unreadable = |error: &io::Error| Problem::failed(path.display(), error);
     let file = File::open(path).await.map_err(|error| unreadable(&error))?;
-    let filename = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let filename = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let (failed, broken) = oneshot::channel();
     tokio::select! {
         biased;
@@ -30,7 +29,11 @@ pub(super) async fn upload(client: &Client, path: &Path) -> Result<Asset, Proble
 
 /// The content piece by piece. Where reading fails, the stream does not end, so that half a file is never
 /// taken for a whole one: the call is dropped instead.
-fn pieces(file: File, filename: String, failed: oneshot::Sender<io::Error>) -> impl Stream<Item = UploadChunk> {
+fn pieces(
+    file: File,
+    filename: String,
+    failed: oneshot::Sender<io::Error>,
+) -> impl Stream<Item = UploadChunk> {
     struct Rest {
         file: File,
         filename: Option<String>,
@@ -43,7 +46,11 @@ fn pieces(file: File, filename: String, failed: oneshot::Sender<io::Error>) -> i
     };
     stream::unfold(rest, |mut rest| async {
         let mut content = Vec::with_capacity(PIECE);
-        match (&mut rest.file).take(PIECE as u64).read_to_end(&mut content).await {
+        match (&mut rest.file)
+            .take(PIECE as u64)
+            .read_to_end(&mut content)
+            .await
+        {
             Err(error) => {
                 if let Some(failed) = rest.failed.take() {
                     failed.send(error).ok();
@@ -72,7 +79,9 @@ mod tests {
         let path = dir.path().join("cat.png");
         std::fs::write(&path, content).expect("written");
         let file = File::open(path).await.expect("there");
-        pieces(file, "cat.png".into(), oneshot::channel().0).collect().await
+        pieces(file, "cat.png".into(), oneshot::channel().0)
+            .collect()
+            .await
     }
 
     #[tokio::test]

@@ -129,7 +129,9 @@ fn bar() -> ProgressBar {
 pub(crate) fn standing(job: &Job) -> String {
     match (job.status(), &job.waiting) {
         (Status::Created, _) => "held; orchestrator run lets it go".to_owned(),
-        (Status::Queued, Some(waiting)) if !waiting.message.is_empty() => format!("queued: {}", waiting.message),
+        (Status::Queued, Some(waiting)) if !waiting.message.is_empty() => {
+            format!("queued: {}", waiting.message)
+        }
         (Status::Running, _) if job.cancel.is_some() => "running, about to be cancelled".to_owned(),
         (Status::Running, _) => match &job.claim {
             Some(claim) => format!("running on {}", claim.worker),
@@ -140,23 +142,27 @@ pub(crate) fn standing(job: &Job) -> String {
 }
 
 fn phase(progress: &Progress) -> String {
-    let mut text = progress.phase.clone();
-    if progress.steps > 0 {
-        text.push_str(&format!(" {}/{}", progress.step, progress.steps));
-    }
-    if let Some(seconds) = progress.eta_seconds {
-        text.push_str(&format!(", {seconds:.0} s to go"));
-    }
-    if !progress.message.is_empty() {
-        text.push_str(": ");
-        text.push_str(&progress.message);
-    }
-    text
+    let steps = match progress.steps {
+        0 => String::new(),
+        steps => format!(" {}/{steps}", progress.step),
+    };
+    let to_go = match progress.eta_seconds {
+        Some(seconds) => format!(", {seconds:.0} s to go"),
+        None => String::new(),
+    };
+    let more = match progress.message.as_str() {
+        "" => String::new(),
+        message => format!(": {message}"),
+    };
+    format!("{}{steps}{to_go}{more}", progress.phase)
 }
 
 fn trouble(event: &JobEvent) -> Option<String> {
     let text = match event.kind() {
-        EventKind::RetryScheduled => format!("attempt {} failed ({}), it is tried again", event.attempt, event.reason),
+        EventKind::RetryScheduled => format!(
+            "attempt {} failed ({}), it is tried again",
+            event.attempt, event.reason
+        ),
         EventKind::TakenBack => format!("attempt {} was taken back: {}", event.attempt, event.reason),
         EventKind::HandedBack => format!("attempt {} was handed back: {}", event.attempt, event.reason),
         EventKind::CancelRequested => "its cancellation was requested".to_owned(),
@@ -175,11 +181,19 @@ fn trouble(event: &JobEvent) -> Option<String> {
 
 /// How a job ended: one line, and for a failure what to do.
 pub(super) fn ending(job: &Job) -> String {
-    let took = seconds(maybe_millis(job.started_at.as_ref()), maybe_millis(job.finished_at.as_ref()));
+    let took = seconds(
+        maybe_millis(job.started_at.as_ref()),
+        maybe_millis(job.finished_at.as_ref()),
+    );
     match (job.status(), &job.failure) {
         (Status::Succeeded, _) => format!("✓ job {} succeeded{took}", job.id),
         (Status::Failed, Some(failure)) => {
-            let mut text = format!("✗ job {} failed: {} [{}]", job.id, output::plain(&failure.message), failure.code);
+            let mut text = format!(
+                "✗ job {} failed: {} [{}]",
+                job.id,
+                output::plain(&failure.message),
+                failure.code
+            );
             for more in [&failure.detail, &failure.remedy] {
                 if !more.is_empty() {
                     text.push_str("\n  → ");
@@ -244,6 +258,9 @@ mod tests {
         job.status = Status::Failed.into();
         job.failure = Some(FailureCode::BackendStalled.failure("silent for 60 s"));
         let text = ending(&job);
-        assert!(text.starts_with("✗ job 7 failed: silent for 60 s [backend_stalled]\n  → Look at"), "{text}");
+        assert!(
+            text.starts_with("✗ job 7 failed: silent for 60 s [backend_stalled]\n  → Look at"),
+            "{text}"
+        );
     }
 }

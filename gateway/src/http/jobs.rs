@@ -73,14 +73,25 @@ async fn generate_job(
         .map_err(|problem| submission.relocate(problem))
 }
 
+/// A `ListResponse` with every field written out, so that an empty page says so.
+#[derive(Debug, serde::Serialize)]
+struct Page {
+    jobs: Vec<Job>,
+    next_cursor: String,
+    total: String,
+}
+
 /// `GET /api/jobs`
 pub(crate) async fn list(State(front): State<Front>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let page = front
         .jobs
         .list(&listing::read(query.as_deref().unwrap_or_default())?)?;
-    // written out, so that an empty page says so
-    let answer = json!({"jobs": page.jobs, "next_cursor": page.next_cursor, "total": page.total.to_string()});
-    Ok(Json(answer).into_response())
+    Ok(Json(Page {
+        jobs: page.jobs,
+        next_cursor: page.next_cursor,
+        total: page.total.to_string(),
+    })
+    .into_response())
 }
 
 /// `GET /api/jobs/{id}`

@@ -20,16 +20,19 @@ const MAX_DETAIL_CHARS: usize = 2_000;
 
 /// A conversation with ComfyUI that did not work.
 pub(super) fn trouble(error: &Error) -> Failure {
-    let code = match error {
+    let out_of_reach = matches!(
+        error,
         Error::Unreachable { .. }
-        | Error::Timeout { .. }
-        | Error::Broken { .. }
-        | Error::Socket(_)
-        | Error::SocketClosed { .. }
-        | Error::Silent { .. } => FailureCode::ComfyuiUnreachable,
-        Error::Rejected(_) => FailureCode::ComfyuiRejected,
-        // the list may grow; what is not about reaching it is about understanding it
-        _ => FailureCode::ComfyuiProtocol,
+            | Error::Timeout { .. }
+            | Error::Broken { .. }
+            | Error::Socket(_)
+            | Error::SocketClosed { .. }
+            | Error::Silent { .. }
+    );
+    let code = if out_of_reach {
+        FailureCode::ComfyuiUnreachable
+    } else {
+        FailureCode::ComfyuiProtocol
     };
     code.failure(cut(&chain(error), MAX_MESSAGE_CHARS))
 }
@@ -65,7 +68,10 @@ fn of_faults(faults: &[NodeFault], source: Source, known: &[Model], words: &str)
     };
     let others = faults.iter().enumerate().filter(|(i, _)| *i != main);
     let listed = std::iter::once(fault).chain(others.map(|(_, fault)| fault));
-    let mut message: Vec<String> = listed.take(MAX_LISTED).map(|fault| in_words(fault, known)).collect();
+    let mut message: Vec<String> = listed
+        .take(MAX_LISTED)
+        .map(|fault| in_words(fault, known))
+        .collect();
     if faults.len() > MAX_LISTED {
         message.push(format!("and {} more", faults.len() - MAX_LISTED));
     }
@@ -93,7 +99,11 @@ fn code_of(fault: &NodeFault) -> FailureCode {
 }
 
 fn in_words(fault: &NodeFault, known: &[Model]) -> String {
-    let node = node_name(&fault.node_id, fault.class_type.as_deref(), fault.title.as_deref());
+    let node = node_name(
+        &fault.node_id,
+        fault.class_type.as_deref(),
+        fault.title.as_deref(),
+    );
     let place = match &fault.input {
         Some(input) => format!("{node}, input {input}"),
         None => node,
@@ -103,14 +113,21 @@ fn in_words(fault: &NodeFault, known: &[Model]) -> String {
         Some(other) => Some(cut(&other.to_string(), 200)),
         None => None,
     };
-    if let ("value_not_in_list", Some(received), Some(input)) = (fault.kind.as_str(), &received, &fault.input) {
-        let offered = known.iter().filter(|model| Some(model.kind.as_str()) == kind_of(input));
+    if let ("value_not_in_list", Some(received), Some(input)) = (fault.kind.as_str(), &received, &fault.input)
+    {
+        let offered = known
+            .iter()
+            .filter(|model| Some(model.kind.as_str()) == kind_of(input));
         let allowed: Vec<&str> = if fault.allowed.is_empty() {
             offered.map(|model| model.name.as_str()).collect()
         } else {
             fault.allowed.iter().map(String::as_str).collect()
         };
-        let said = if is_model(fault) { "ComfyUI has no file" } else { "there is no" };
+        let said = if is_model(fault) {
+            "ComfyUI has no file"
+        } else {
+            "there is no"
+        };
         let hint = match nearest(received, &allowed) {
             Some(name) => format!("; the nearest name is {name:?}"),
             None if allowed.is_empty() && is_model(fault) => "; it lists no such files at all".to_owned(),
@@ -133,7 +150,11 @@ fn pointer(fault: &NodeFault, source: Source) -> String {
             .map_or_else(|| "/comfyui".to_owned(), |field| format!("/comfyui/{field}")),
         (Source::Template, None) => "/comfyui".to_owned(),
         (Source::Caller, Some(input)) => {
-            format!("/comfyui/graph/{}/inputs/{}", escaped(&fault.node_id), escaped(input))
+            format!(
+                "/comfyui/graph/{}/inputs/{}",
+                escaped(&fault.node_id),
+                escaped(input)
+            )
         }
         (Source::Caller, None) => format!("/comfyui/graph/{}", escaped(&fault.node_id)),
     }
@@ -142,19 +163,35 @@ fn pointer(fault: &NodeFault, source: Source) -> String {
 /// A node that failed while it ran.
 pub(super) fn broken(failure: &NodeFailure, graph: &Value, source: Source) -> Failure {
     let id = failure.node_id.as_deref().unwrap_or("?");
-    let title = graph.get(id).and_then(|node| node.pointer("/_meta/title")).and_then(Value::as_str);
+    let title = graph
+        .get(id)
+        .and_then(|node| node.pointer("/_meta/title"))
+        .and_then(Value::as_str);
     let node = node_name(id, failure.node_type.as_deref(), title);
     let said = cut(failure.message.trim(), MAX_MESSAGE_CHARS);
     let files = model_files(failure);
     let (code, message) = if is_out_of_memory(failure) {
-        let what = if failure.message.contains("DefaultCPUAllocator") { "memory" } else { "GPU memory" };
-        (FailureCode::ComfyuiOutOfMemory, format!("{node} ran out of {what}: {said}"))
+        let what = if failure.message.contains("DefaultCPUAllocator") {
+            "memory"
+        } else {
+            "GPU memory"
+        };
+        (
+            FailureCode::ComfyuiOutOfMemory,
+            format!("{node} ran out of {what}: {said}"),
+        )
     } else if is_gone(failure) {
         (FailureCode::ComfyuiModelUnknown, format!("{node}: {said}"))
     } else if is_unreadable(failure) && !files.is_empty() {
-        (FailureCode::ComfyuiModelCorrupt, format!("{node} cannot read {}: {said}", files.join(", ")))
+        (
+            FailureCode::ComfyuiModelCorrupt,
+            format!("{node} cannot read {}: {said}", files.join(", ")),
+        )
     } else if said.is_empty() {
-        (FailureCode::ComfyuiFailed, format!("{node} failed without a message ({})", failure.exception_type))
+        (
+            FailureCode::ComfyuiFailed,
+            format!("{node} failed without a message ({})", failure.exception_type),
+        )
     } else {
         (FailureCode::ComfyuiFailed, format!("{node}: {said}"))
     };
@@ -186,7 +223,11 @@ pub(super) fn interrupted(interruption: &Interruption) -> Failure {
 }
 
 fn is_out_of_memory(failure: &NodeFailure) -> bool {
-    let marks = ["ot enough memory", "would exceed allowed memory", "OutOfMemoryError"];
+    let marks = [
+        "ot enough memory",
+        "would exceed allowed memory",
+        "OutOfMemoryError",
+    ];
     failure.is_out_of_memory() || marks.iter().any(|mark| failure.message.contains(mark))
 }
 
@@ -211,7 +252,10 @@ fn is_unreadable(failure: &NodeFailure) -> bool {
 
 /// The files that a loader was given; the message of an unreadable file does not name it.
 fn model_files(failure: &NodeFailure) -> Vec<&str> {
-    let named = failure.current_inputs.iter().filter(|(name, _)| kind_of(name) != Some("sampler"));
+    let named = failure
+        .current_inputs
+        .iter()
+        .filter(|(name, _)| kind_of(name) != Some("sampler"));
     named
         .filter(|(name, _)| name.contains("_name") || name.contains("_file") || *name == "model")
         .filter_map(|(_, values)| values.get(0).unwrap_or(values).as_str())

@@ -209,8 +209,14 @@ mod tests {
         assert_eq!(input("7", "text"), "dogs");
         assert_eq!(input("3", "seed"), u64::MAX);
         assert_eq!((input("3", "steps"), input("3", "cfg")), (json!(12), json!(6.5)));
-        assert_eq!((input("3", "sampler_name"), input("3", "scheduler")), (json!("dpmpp_2m"), json!("karras")));
-        assert_eq!((input("5", "width"), input("5", "height")), (json!(640), json!(384)));
+        assert_eq!(
+            (input("3", "sampler_name"), input("3", "scheduler")),
+            (json!("dpmpp_2m"), json!("karras"))
+        );
+        assert_eq!(
+            (input("5", "width"), input("5", "height")),
+            (json!(640), json!(384))
+        );
         assert_eq!(input("5", "batch_size"), 3);
         assert_eq!(input("9", "filename_prefix"), "orchestrator-job-1");
         for (node, name) in [("4", "ckpt_name"), ("3", "cfg"), ("7", "text")] {
@@ -225,7 +231,10 @@ mod tests {
             "2": {"class_type": "B", "inputs": {"seed": ["1", 0], "noise_seed": "x"}},
         });
         let reseeded = of_graph(&graph, Some(9)).expect("a plan").graph;
-        assert_eq!(reseeded["1"]["inputs"], json!({"seed": 9, "noise_seed": 9, "steps": 3}));
+        assert_eq!(
+            reseeded["1"]["inputs"],
+            json!({"seed": 9, "noise_seed": 9, "steps": 3})
+        );
         assert_eq!(reseeded["2"], graph["2"]);
         assert_eq!(of_graph(&graph, None).expect("a plan").graph, graph);
     }
@@ -241,7 +250,7 @@ mod tests {
             "4": {"class_type": "SaveImage", "inputs": {"filename_prefix": ["2", 0]}},
         });
         let mut plan = of_graph(&graph, None).expect("a plan");
-        assert_eq!(plan.assets, [asset.clone()]);
+        assert_eq!(plan.assets, std::slice::from_ref(&asset));
         assert_eq!(plan.graph["3"]["inputs"]["filename_prefix"], "video/%date%-t1");
         assert_eq!(plan.graph["4"], graph["4"]);
         put_files(&mut plan.graph, &HashMap::from([(asset, "a (1).png".to_owned())]));
@@ -258,7 +267,10 @@ mod tests {
         };
         for graph in ["[]", "{", "3"] {
             let failure = plan(&request(graph), "t").expect_err("refused");
-            assert_eq!((failure.code.as_str(), failure.pointer.as_str()), ("comfyui_rejected", "/comfyui/graph"));
+            assert_eq!(
+                (failure.code.as_str(), failure.pointer.as_str()),
+                ("comfyui_rejected", "/comfyui/graph")
+            );
         }
         let graph = json!({"a/b": {"class_type": "A", "inputs": {"x": "asset:nonsense"}}});
         let failure = of_graph(&graph, None).expect_err("refused");

@@ -4,7 +4,17 @@ use connectors::comfyui::NodeFault;
 
 /// How alike two names must be, 0 to 1, for one to be proposed for the other.
 const LIKENESS: f64 = 0.72;
-const MODEL_EXTENSIONS: &[&str] = &["safetensors", "sft", "ckpt", "pt", "pt2", "pth", "bin", "gguf", "onnx"];
+const MODEL_EXTENSIONS: &[&str] = &[
+    "safetensors",
+    "sft",
+    "ckpt",
+    "pt",
+    "pt2",
+    "pth",
+    "bin",
+    "gguf",
+    "onnx",
+];
 
 /// The kind of model or choice that an input of this name takes, as workers announce it.
 pub(super) fn kind_of(input: &str) -> Option<&'static str> {
@@ -26,9 +36,18 @@ pub(super) fn is_model(fault: &NodeFault) -> bool {
     if matches!(kind_of(input), Some("sampler" | "scheduler")) {
         return false;
     }
-    let value = fault.received.as_ref().and_then(|value| value.as_str()).unwrap_or_default();
-    let extension = value.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-    let loads = fault.class_type.as_deref().is_some_and(|class| class.contains("Loader"));
+    let value = fault
+        .received
+        .as_ref()
+        .and_then(|value| value.as_str())
+        .unwrap_or_default();
+    let extension = value
+        .rsplit_once('.')
+        .map(|(_, extension)| extension.to_ascii_lowercase());
+    let loads = fault
+        .class_type
+        .as_deref()
+        .is_some_and(|class| class.contains("Loader"));
     extension.is_some_and(|extension| MODEL_EXTENSIONS.contains(&extension.as_str()))
         || kind_of(input).is_some()
         || (loads && input.contains("_name"))
@@ -38,13 +57,19 @@ pub(super) fn is_model(fault: &NodeFault) -> bool {
 pub(super) fn nearest<'a>(wanted: &str, allowed: &[&'a str]) -> Option<&'a str> {
     let wanted = normal(wanted);
     let likeness = |name: &str| strsim::jaro_winkler(&wanted, &normal(name));
-    let best = allowed.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    let best = allowed
+        .iter()
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
     (likeness(best) >= LIKENESS).then_some(*best)
 }
 
 /// One spelling for what other programs and other systems spell differently.
 fn normal(name: &str) -> String {
-    let name = name.to_lowercase().replace('\\', "/").replace("++", "pp").replace([' ', '-'], "_");
+    let name = name
+        .to_lowercase()
+        .replace('\\', "/")
+        .replace("++", "pp")
+        .replace([' ', '-'], "_");
     let name = name.strip_prefix("k_").unwrap_or(&name);
     match name.strip_suffix("_a") {
         // "Euler a", "DPM2 a", "DPM++ 2S a"
@@ -62,8 +87,16 @@ mod tests {
     #[test]
     fn names_of_other_programs_are_understood() {
         let samplers = [
-            "euler", "euler_cfg_pp", "euler_ancestral", "dpm_2_ancestral", "dpmpp_2s_ancestral", "dpmpp_2m",
-            "dpmpp_2m_sde", "ddim", "uni_pc", "lms",
+            "euler",
+            "euler_cfg_pp",
+            "euler_ancestral",
+            "dpm_2_ancestral",
+            "dpmpp_2s_ancestral",
+            "dpmpp_2m",
+            "dpmpp_2m_sde",
+            "ddim",
+            "uni_pc",
+            "lms",
         ];
         for (wanted, meant) in [
             ("euler_a", "euler_ancestral"),
@@ -81,7 +114,10 @@ mod tests {
 
     #[test]
     fn a_file_is_found_by_what_is_like_it() {
-        let files = ["SDXL\\sd_xl_base_1.0.safetensors", "v1-5-pruned-emaonly.safetensors"];
+        let files = [
+            "SDXL\\sd_xl_base_1.0.safetensors",
+            "v1-5-pruned-emaonly.safetensors",
+        ];
         assert_eq!(nearest("v1-5-pruned.safetensors", &files), Some(files[1]));
         assert_eq!(nearest("SDXL/sd_xl_base_1.0.safetensors", &files), Some(files[0]));
         assert_eq!(nearest("v1-5-pruned-emaonly.ckpt", &files), Some(files[1]));

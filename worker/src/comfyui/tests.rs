@@ -1,0 +1,6 @@
+//! Attempts against a double of ComfyUI: real HTTP and WebSocket, a real store on disk.
+
+mod bench;
+mod failing;
+mod following;
+mod starting;

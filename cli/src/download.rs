@@ -108,7 +108,7 @@ async fn fetch(
             .map_err(|error| unwritable(&error))?;
     }
     file.sync_all().await.map_err(|error| unwritable(&error))?;
-    let arrived = runtime::store::hex(&digest.finalize());
+    let arrived = proto::ids::hex(&digest.finalize());
     if arrived == artifact.sha256 {
         Ok(())
     } else {

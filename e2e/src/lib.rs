@@ -7,6 +7,7 @@ pub mod client;
 pub mod history;
 pub mod patience;
 pub mod process;
+pub mod sse;
 pub mod system;
 
 pub use broker::TestBroker;

@@ -196,11 +196,19 @@ pub async fn start_gateway(environment: &Environment) -> (Role, Client) {
 /// # Panics
 /// If it does not start.
 pub async fn start_worker(environment: &Environment) -> Role {
+    let started = try_start_worker(environment).await;
+    started.unwrap_or_else(|error| panic!("{}", runtime::telemetry::chain(&error)))
+}
+
+/// As [`start_worker`].
+///
+/// # Errors
+/// If it does not start.
+pub async fn try_start_worker(environment: &Environment) -> Result<Role, worker::StartError> {
     let stop = Stop::new();
     let settings = worker::Settings::read(&mut reader(environment));
-    let started = worker::start(settings, bus(environment, "worker").await, stop.clone()).await;
-    let running = started.unwrap_or_else(|error| panic!("{}", runtime::telemetry::chain(&error)));
-    Role::of(running, stop)
+    let running = worker::start(settings, bus(environment, "worker").await, stop.clone()).await?;
+    Ok(Role::of(running, stop))
 }
 
 /// The shortest time in which a lost worker can be noticed with the settings of [`quick`].

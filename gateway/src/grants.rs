@@ -25,7 +25,7 @@ use sha2::Sha256;
 use crate::problem::Problem;
 
 /// How long a token may be used to begin an upload.
-const VALID_FOR: Duration = Duration::from_secs(600);
+const VALID_FOR: Duration = Duration::from_mins(10);
 
 /// Gives and checks permission. Cloning gives another handle.
 #[derive(Clone)]

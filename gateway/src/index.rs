@@ -1,6 +1,6 @@
 //! All jobs that there are, for lists and counts. Rebuilt from the records at every start.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -43,7 +43,7 @@ pub struct Page {
 #[derive(Debug, Default)]
 pub struct Index {
     entries: HashMap<JobId, Entry>,
-    by_age: BTreeMap<Cursor, ()>,
+    by_age: BTreeSet<Cursor>,
     live: HashMap<JobId, Job>,
     counts: BTreeMap<(Status, Backend), u64>,
 }
@@ -74,7 +74,7 @@ impl Index {
         let created = moment::maybe_millis(job.created_at.as_ref()).unwrap_or_default();
         let (status, backend) = (job.status(), job.backend());
         *self.counts.entry((status, backend)).or_default() += 1;
-        self.by_age.insert(Cursor { created, id }, ());
+        self.by_age.insert(Cursor { created, id });
         let record = Bytes::from(
             Job {
                 revision: 0,
@@ -174,8 +174,8 @@ impl Index {
             .map(|(_, count)| count)
             .sum();
         let older: Box<dyn Iterator<Item = &Cursor>> = match after {
-            Some(cursor) => Box::new(self.by_age.range(..cursor).rev().map(|(cursor, ())| cursor)),
-            None => Box::new(self.by_age.keys().rev()),
+            Some(cursor) => Box::new(self.by_age.range(..cursor).rev()),
+            None => Box::new(self.by_age.iter().rev()),
         };
         let mut found = older.filter(|cursor| self.entries.get(&cursor.id).is_some_and(matches));
         let cursors: Vec<Cursor> = found.by_ref().take(limit).copied().collect();

@@ -266,11 +266,12 @@ impl Jobs {
     ) -> Result<impl Stream<Item = Update> + Send + use<>, Problem> {
         let listener = self.picture.listen(id);
         let job = self.get(id).await?;
-        let progress = match job.status() {
-            Status::Running => live::last_progress(self.records.bus(), id)
+        let progress = if job.status() == Status::Running {
+            live::last_progress(self.records.bus(), id)
                 .await
-                .unwrap_or_default(),
-            _ => None,
+                .unwrap_or_default()
+        } else {
+            None
         };
         let source = watching::Source {
             records: self.records.clone(),

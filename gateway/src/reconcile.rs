@@ -22,9 +22,12 @@ use crate::{
 /// A record that changed less long ago than this is left alone: whoever changed it is about to act.
 const SETTLE: Duration = Duration::from_secs(20);
 /// A token that nobody took for this long, though somebody could have, is renewed.
-const UNTOUCHED: Duration = Duration::from_secs(120);
+const UNTOUCHED: Duration = Duration::from_mins(2);
 /// A finished job's token is removed after this time; until then its holder will do it.
-const LEFT_OVER: Duration = Duration::from_secs(60);
+const LEFT_OVER: Duration = Duration::from_mins(1);
+
+/// The subjects of the queue's messages, by job.
+pub type Tokens = HashMap<JobId, Vec<String>>;
 
 /// What to do about a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +105,7 @@ pub fn wants_listing(index: &Index, now: Millis) -> bool {
 }
 
 /// What does not fit between records and tokens.
-pub fn sweep(index: &Index, tokens: &HashMap<JobId, Vec<String>>, fleet: &Fleet, now: Millis) -> Vec<Deed> {
+pub fn sweep(index: &Index, tokens: &Tokens, fleet: &Fleet, now: Millis) -> Vec<Deed> {
     let present: Vec<&Worker> = fleet.present(now).collect();
     let mut deeds = Vec::new();
     for (id, job) in index.live().filter(|(_, job)| is_settled(job, now)) {
@@ -201,10 +204,11 @@ mod tests {
     }
 
     fn why(job: &Job, fleet: &Fleet, started: Millis, now: Millis) -> Option<&'static str> {
-        match urgent(&index(job), fleet, LEASE, started, now).pop()? {
-            Deed::Examine(suspect) => Some(suspect.why),
-            other => panic!("{other:?}"),
-        }
+        let deed = urgent(&index(job), fleet, LEASE, started, now).pop()?;
+        let Deed::Examine(suspect) = deed else {
+            panic!("{deed:?}")
+        };
+        Some(suspect.why)
     }
 
     #[test]

@@ -131,7 +131,7 @@ impl Teller {
 
     /// Progress of an attempt that is over, or not known to have begun, is not told.
     fn tell_progress(&self, progress: Progress) -> Option<Update> {
-        (progress.attempt == self.attempt).then(|| Update {
+        (progress.attempt == self.attempt).then_some(Update {
             update: Some(update::Update::Progress(progress)),
         })
     }

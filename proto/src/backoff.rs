@@ -17,7 +17,7 @@ impl Default for Backoff {
     fn default() -> Self {
         Self {
             base: Duration::from_secs(5),
-            cap: Duration::from_secs(600),
+            cap: Duration::from_mins(10),
         }
     }
 }

@@ -212,7 +212,7 @@ impl AssetId {
 
     /// From the digest of the content.
     pub fn from_sha256(digest: &[u8; 32]) -> Self {
-        Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(hex(digest))
     }
 
     /// The digest in hex.
@@ -258,6 +258,13 @@ impl FromStr for AssetId {
             Err(InvalidId::new(text, "an asset id (64 hex digits)"))
         }
     }
+}
+
+/// Bytes as lower-case hex digits.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = |byte: &u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    bytes.iter().flat_map(digits).map(char::from).collect()
 }
 
 fn is_token_char(c: char) -> bool {

@@ -3,19 +3,22 @@
 //! `created` (held) → `queued` → `running` → `succeeded` | `failed` | `cancelled`; a failed attempt with
 //! tries left goes back to `queued`. A finished job stays as it is for ever.
 
+mod endings;
+mod timeline;
+
+use endings::{
+    end_attempt, end_lost_attempt, expire, fail_attempt, finish, finish_cancelled, request_cancel,
+    requeue_or_cancel,
+};
+use timeline::{record, record_phases};
+
 use crate::{
     EventKind, Priority, Status,
-    failure::FailureCode,
     ids::{ClaimId, JobId},
     moment::{self, Millis, timestamp},
     request::{self, Accepted},
-    v1::{Artifact, Attempt, CancelRequest, Claim, Failure, Job, JobEvent, Upstream},
+    v1::{Artifact, Claim, Failure, Job, Upstream},
 };
-
-/// Most entries of a record's timeline; older phases make room for newer ones.
-const MAX_TIMELINE: usize = 96;
-/// Most ended attempts that a record tells of.
-const MAX_TOLD_ATTEMPTS: usize = 10;
 
 /// Something that happens to a job.
 #[derive(Debug, Clone, PartialEq)]
@@ -289,157 +292,6 @@ fn take(job: &mut Job, claim: Claim, now: Millis) -> Result<(), Refusal> {
     job.claim = Some(claim);
     record(job, now, EventKind::Started, "");
     Ok(())
-}
-
-fn request_cancel(job: &mut Job, by: String, reason: String, now: Millis) -> Result<(), Refusal> {
-    if job.cancel.is_some() {
-        return Err(Refusal::NothingToDo);
-    }
-    record(job, now, EventKind::CancelRequested, &reason);
-    job.cancel = Some(CancelRequest {
-        by,
-        reason,
-        at: Some(timestamp(now)),
-    });
-    if job.status() != Status::Running {
-        finish_cancelled(job, now);
-    }
-    Ok(())
-}
-
-fn expire(job: &mut Job, now: Millis) -> Result<(), Refusal> {
-    let passed = deadline(job).is_some_and(|deadline| deadline <= now);
-    if job.status() == Status::Running || job.started_at.is_some() || !passed {
-        return Err(Refusal::WrongStatus(job.status()));
-    }
-    job.failure = Some(FailureCode::DeadlinePassed.failure("the job was not started by its deadline"));
-    finish(
-        job,
-        Status::Failed,
-        EventKind::Failed,
-        FailureCode::DeadlinePassed.as_str(),
-        now,
-    );
-    Ok(())
-}
-
-fn fail_attempt(job: &mut Job, failure: Failure, retry_at: Millis, now: Millis) {
-    let retryable = failure.retryable;
-    let code = failure.code.clone();
-    end_attempt(job, Some(failure.clone()), now);
-    job.failure = Some(failure);
-    if retryable && has_attempts_left(job) {
-        if job.cancel.is_none() {
-            record(job, now, EventKind::RetryScheduled, &code);
-        }
-        requeue_or_cancel(job, Some(retry_at), now);
-    } else if job.cancel.is_some() {
-        finish_cancelled(job, now);
-    } else {
-        finish(job, Status::Failed, EventKind::Failed, &code, now);
-    }
-}
-
-fn end_lost_attempt(job: &mut Job, reason: &str, now: Millis) {
-    let worker = job
-        .claim
-        .as_ref()
-        .map(|claim| claim.worker.clone())
-        .unwrap_or_default();
-    let failure = FailureCode::WorkerLost.failure(format!("worker {worker} was lost: {reason}"));
-    record(job, now, EventKind::TakenBack, reason);
-    end_attempt(job, Some(failure.clone()), now);
-    job.failure = Some(failure);
-    if has_attempts_left(job) {
-        requeue_or_cancel(job, None, now);
-    } else if job.cancel.is_some() {
-        finish_cancelled(job, now);
-    } else {
-        finish(
-            job,
-            Status::Failed,
-            EventKind::Failed,
-            FailureCode::WorkerLost.as_str(),
-            now,
-        );
-    }
-}
-
-fn has_attempts_left(job: &Job) -> bool {
-    job.attempt.saturating_sub(job.handed_back) < job.max_attempts
-}
-
-fn requeue_or_cancel(job: &mut Job, retry_at: Option<Millis>, now: Millis) {
-    if job.cancel.is_some() {
-        finish_cancelled(job, now);
-    } else {
-        job.set_status(Status::Queued);
-        job.retry_at = retry_at.map(timestamp);
-    }
-}
-
-fn end_attempt(job: &mut Job, failure: Option<Failure>, now: Millis) {
-    let Some(claim) = job.claim.take() else { return };
-    if job.attempts.len() >= MAX_TOLD_ATTEMPTS {
-        job.attempts.remove(0);
-    }
-    job.attempts.push(Attempt {
-        number: job.attempt,
-        worker: claim.worker,
-        started_at: claim.since,
-        ended_at: Some(timestamp(now)),
-        failure,
-    });
-}
-
-fn finish_cancelled(job: &mut Job, now: Millis) {
-    let reason = job
-        .cancel
-        .as_ref()
-        .map(|cancel| cancel.reason.clone())
-        .unwrap_or_default();
-    job.failure = None;
-    finish(job, Status::Cancelled, EventKind::Cancelled, &reason, now);
-}
-
-fn finish(job: &mut Job, status: Status, kind: EventKind, reason: &str, now: Millis) {
-    job.set_status(status);
-    job.retry_at = None;
-    job.claim = None;
-    job.finished_at = Some(timestamp(now));
-    record(job, now, kind, reason);
-}
-
-fn record_phases(job: &mut Job, phases: Vec<Phase>) {
-    for phase in phases {
-        record(job, phase.began, EventKind::Phase, &phase.name);
-        if let Some(event) = job.timeline.last_mut() {
-            event.seconds = phase.seconds;
-        }
-    }
-}
-
-fn record(job: &mut Job, at: Millis, kind: EventKind, reason: &str) {
-    if job.timeline.len() >= MAX_TIMELINE {
-        let oldest_phase = job
-            .timeline
-            .iter()
-            .position(|event| event.kind() == EventKind::Phase);
-        job.timeline.remove(oldest_phase.unwrap_or(1));
-    }
-    job.timeline.push(JobEvent {
-        number: job.timeline.last().map_or(1, |event| event.number + 1),
-        at: Some(timestamp(at)),
-        kind: kind.into(),
-        attempt: job.attempt,
-        worker: job
-            .claim
-            .as_ref()
-            .map(|claim| claim.worker.clone())
-            .unwrap_or_default(),
-        reason: reason.chars().take(500).collect(),
-        seconds: 0.0,
-    });
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ pub const STREAMS: &[Stream] = &[
         max_bytes: -1,
         max_message_bytes: 64 * KIB,
         immutable: false,
-        marker_ttl: Some(Duration::from_secs(24 * 3600)),
+        marker_ttl: Some(Duration::from_hours(24)),
         compressed: false,
     },
     Stream {
@@ -109,7 +109,7 @@ pub const STREAMS: &[Stream] = &[
         subjects: &[subjects::PROGRESS, subjects::PREVIEWS],
         kind: Kind::LastValue,
         memory: true,
-        max_age: Duration::from_secs(15 * 60),
+        max_age: Duration::from_mins(15),
         max_bytes: 256 * MIB,
         max_message_bytes: 512 * KIB,
         immutable: false,
@@ -142,8 +142,8 @@ pub struct Lane {
 impl Default for Lane {
     fn default() -> Self {
         Self {
-            ack_wait: Duration::from_secs(60),
-            inactive_threshold: Duration::from_secs(7 * 24 * 3600),
+            ack_wait: Duration::from_mins(1),
+            inactive_threshold: Duration::from_hours(168),
         }
     }
 }

@@ -88,6 +88,10 @@ struct Ports {
     nats: Vec<String>,
 }
 
+/// `CREATE_NEW_PROCESS_GROUP`, <https://learn.microsoft.com/windows/win32/procthread/process-creation-flags>.
+#[cfg(windows)]
+const NEW_PROCESS_GROUP: u32 = 0x200;
+
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -114,7 +118,13 @@ impl Broker {
         }
         let config = dir.join("nats.conf");
         fs::write(&config, config_text(&dir, settings.listen)).map_err(unusable)?;
-        let mut child = Command::new(&settings.command)
+        let mut command = Command::new(&settings.command);
+        // a Ctrl-C in the terminal is for us; the broker is stopped last
+        #[cfg(unix)]
+        command.process_group(0);
+        #[cfg(windows)]
+        command.creation_flags(NEW_PROCESS_GROUP);
+        let mut child = command
             .arg("--config")
             .arg(&config)
             .stdin(Stdio::null())

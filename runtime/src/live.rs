@@ -131,7 +131,11 @@ async fn last_value<M: Message + Default>(
         Ok(message) => decode(subject, message.payload).map(Some),
         Err(error) => match error.kind() {
             DirectGetErrorKind::NotFound => Ok(None),
-            _ => Err(BusError::unavailable("read", error)),
+            DirectGetErrorKind::InvalidSubject
+            | DirectGetErrorKind::TimedOut
+            | DirectGetErrorKind::Request
+            | DirectGetErrorKind::ErrorResponse(..)
+            | DirectGetErrorKind::Other => Err(BusError::unavailable("read", error)),
         },
     }
 }

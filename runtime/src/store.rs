@@ -9,6 +9,7 @@ use futures::{Stream, StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{
     GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart, path::Path,
 };
+use proto::ids::hex;
 use sha2::{Digest as _, Sha256};
 
 pub use settings::{OpenError, StoreSettings};
@@ -264,18 +265,6 @@ impl Store {
     pub const fn max_bytes(&self) -> u64 {
         self.max_bytes
     }
-}
-
-/// Bytes as hex digits.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // writing to a String cannot fail
-            write!(text, "{byte:02x}").ok();
-            text
-        })
 }
 
 fn is_full(error: &(dyn StdError + 'static)) -> bool {

@@ -106,7 +106,7 @@ async fn settle_claim(
             Refusal::WrongStatus(Status::Running) => return Some(Next::Examine(current, delivery)),
             Refusal::TooEarly(due) => delivery.later(until(due)).await,
             Refusal::WrongStatus(_) | Refusal::NotHolder | Refusal::NothingToDo => {
-                delivery.later(AGAIN).await
+                delivery.later(AGAIN).await;
             }
         },
         Err(error @ (ChangeError::Contended(_) | ChangeError::Bus(_))) => {

@@ -91,7 +91,7 @@ impl Line {
                     self.follow_lanes(&mut intake, &mut lanes, offer.lanes).await;
                 }
                 taken = intake.next(free) => if let Taken::Token(delivery) = taken {
-                    attempts.spawn(handle(self.desk.clone(), self.backend.clone(), delivery));
+                    attempts.spawn(handle(self.desk.clone(), self.backend.clone(), *delivery));
                 }
             }
         }

@@ -118,7 +118,7 @@ fn report(desk: &Desk, job: &Job) {
             failure.code, "{}", failure.message
         ),
         None => {
-            tracing::info!(job.id = id, attempt.number = attempt, worker.id = %worker, job.status = status, "over")
+            tracing::info!(job.id = id, attempt.number = attempt, worker.id = %worker, job.status = status, "over");
         }
     }
 }

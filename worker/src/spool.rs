@@ -5,8 +5,9 @@ use std::io;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use proto::failure::FailureCode;
+use proto::ids::hex;
 use proto::v1::Failure;
-use runtime::{store::hex, telemetry::chain};
+use runtime::telemetry::chain;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempPath;
 use tokio::{fs::File, io::AsyncWriteExt as _};
@@ -86,9 +87,14 @@ impl Spool {
 }
 
 fn unwritable(error: &io::Error) -> Failure {
-    let code = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureCode::StoreFull,
-        _ => FailureCode::StoreUnavailable,
+    let full = matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    );
+    let code = if full {
+        FailureCode::StoreFull
+    } else {
+        FailureCode::StoreUnavailable
     };
     code.failure(format!(
         "the worker's temporary directory cannot be written: {}",

@@ -78,24 +78,51 @@ pub async fn start(settings: Settings, bus: Bus, stop: Stop) -> Result<Running, 
         ),
         None => None,
     };
-    let desk = Arc::new(Desk {
+    let desk = Arc::new(desk(&settings, &bus, incarnation, metrics, &stop)?);
+    let backends = backends(&settings)?;
+    let mut tasks = Tasks::new(stop.clone());
+    start_work(&mut tasks, &desk, backends, &stop);
+    let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    if let Some(listener) = listener {
+        tasks.start(
+            "readiness",
+            note_readiness(bus, Arc::new(registry), listener, stop),
+        );
+    }
+    tracing::info!(worker.id = %settings.id, %incarnation, "the worker takes jobs");
+    let grace = settings.attempts.drain_grace + settings.attempts.cancel_grace + FAREWELL;
+    Ok(Running {
+        address,
+        tasks,
+        grace,
+    })
+}
+
+fn desk(
+    settings: &Settings,
+    bus: &Bus,
+    incarnation: Incarnation,
+    metrics: Metrics,
+    stop: &Stop,
+) -> Result<Desk, StartError> {
+    Ok(Desk {
         worker: settings.id.clone(),
         incarnation,
         records: Records::new(bus.clone(), settings.timing.retention),
         queue: Queue::new(bus.clone(), settings.timing.lane()),
         roster: Roster::default(),
-        depot: depot(&settings, &bus)?,
+        depot: depot(settings, bus)?,
         metrics,
         timing: settings.timing,
         attempts: settings.attempts,
         suspicions: Suspicions::default(),
         stop: stop.clone(),
-    });
-    let backends = backends(&settings)?;
+    })
+}
 
+fn start_work(tasks: &mut Tasks, desk: &Arc<Desk>, backends: Vec<Backend>, stop: &Stop) {
     // the voice outlives the work: while attempts end, they still have to be answered for
     let silence = Stop::new();
-    let mut tasks = Tasks::new(stop.clone());
     let mut announced = Vec::new();
     let mut lines = JoinSet::new();
     for backend in backends {
@@ -129,25 +156,14 @@ pub async fn start(settings: Settings, bus: Bus, stop: Stop) -> Result<Running, 
         "ownership",
         announce::answer_ownership(desk.clone(), silence.clone()),
     );
-    tasks.start("nudges", announce::pass_nudges(desk, silence.clone()));
+    tasks.start("nudges", announce::pass_nudges(desk.clone(), silence.clone()));
     tasks.start("attempts", async move {
-        while lines.join_next().await.is_some() {}
+        while let Some(ended) = lines.join_next().await {
+            // a line that crashes takes the worker down, so that somebody notices
+            ended.expect("the intake of a backend does not crash");
+        }
         silence.cancel();
     });
-    let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-    if let Some(listener) = listener {
-        tasks.start(
-            "readiness",
-            note_readiness(bus.clone(), Arc::new(registry), listener, stop),
-        );
-    }
-    tracing::info!(worker.id = %settings.id, %incarnation, "the worker takes jobs");
-    let grace = settings.attempts.drain_grace + settings.attempts.cancel_grace + FAREWELL;
-    Ok(Running {
-        address,
-        tasks,
-        grace,
-    })
 }
 
 async fn note_readiness(bus: Bus, registry: Arc<Registry>, listener: tokio::net::TcpListener, stop: Stop) {
@@ -195,7 +211,7 @@ fn depot(settings: &Settings, bus: &Bus) -> Result<Depot, StartError> {
     runtime::tls::install();
     let http = reqwest::Client::builder()
         .connect_timeout(Duration::from_secs(5))
-        .read_timeout(Duration::from_secs(60))
+        .read_timeout(Duration::from_mins(1))
         .build()?;
     Ok(Depot::Gateway {
         bus: bus.clone(),

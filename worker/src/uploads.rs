@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep};
 use crate::spool::Spool;
 
 /// How long an upload is tried again while no gateway takes it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Largest input that is read into memory.

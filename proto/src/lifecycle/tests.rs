@@ -1,7 +1,8 @@
 //! The life of a job under any order of changes.
 
-use super::*;
-use crate::v1::{JobRequest, SketchRequest, job_request::Body};
+use super::{endings::MAX_TOLD_ATTEMPTS, timeline::MAX_TIMELINE, *};
+use crate::failure::FailureCode;
+use crate::v1::{JobEvent, JobRequest, SketchRequest, job_request::Body};
 use proptest::prelude::*;
 
 fn accepted(hold: bool, max_attempts: u32) -> Accepted {

@@ -60,7 +60,7 @@ impl LaneKey {
 #[derive(Debug)]
 pub enum Taken {
     /// A token.
-    Token(Delivery),
+    Token(Box<Delivery>),
     /// Nothing yet; look at the lanes and the free slots again.
     Nothing,
 }
@@ -245,7 +245,7 @@ impl Intake {
             return Taken::Nothing;
         }
         Delivery::read(message, self.client.clone(), self.drop_sender.clone())
-            .map_or(Taken::Nothing, Taken::Token)
+            .map_or(Taken::Nothing, |delivery| Taken::Token(Box::new(delivery)))
     }
 
     /// 404 and 408 end a pull without (further) tokens; a 503 means that nobody serves the consumer now.

@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn durations_and_sizes_need_their_unit() {
         assert_eq!(Duration::parse("1.5s"), Ok(Duration::from_millis(1500)));
-        assert_eq!(Duration::parse("2 m"), Ok(Duration::from_secs(120)));
+        assert_eq!(Duration::parse("2 m"), Ok(Duration::from_mins(2)));
         assert_eq!(ByteSize::parse("64MiB"), Ok(ByteSize(64 << 20)));
         for wrong in ["30", "", "s", "-1s", "1.2.3s", "3 parsecs"] {
             assert!(Duration::parse(wrong).is_err(), "{wrong}");

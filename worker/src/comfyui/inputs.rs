@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use connectors::comfyui::{Client, Error, Upload};
 use proto::{failure::FailureCode, ids::AssetId, v1::Failure};
 use runtime::telemetry::chain;
+use serde_json::Value;
 
 use super::{faults::trouble, media, patience::Patience, settings::ComfyuiSettings};
 use crate::{
@@ -12,6 +13,9 @@ use crate::{
     spool::Spool,
     uploads::Uploads,
 };
+
+/// What surrounds a file in the body of its upload, at most.
+const MULTIPART_BYTES: u64 = 4096;
 
 /// Hands all of them on; what ComfyUI calls each.
 pub(super) async fn deliver(
@@ -21,6 +25,7 @@ pub(super) async fn deliver(
     uploads: &Uploads,
     reporter: &Reporter,
 ) -> Result<HashMap<AssetId, String>, Failure> {
+    let limit = upload_limit(client, settings).await?;
     let mut names = HashMap::new();
     for (asset, number) in assets.iter().zip(1..) {
         reporter.step(Step {
@@ -33,6 +38,13 @@ pub(super) async fn deliver(
         // the length has to be known before the first byte is sent on
         let content = uploads.open_input(asset).await?;
         let spool = Spool::take(content, u64::MAX, |failure| failure).await?;
+        if spool.size_bytes > limit {
+            return Err(too_large(
+                asset,
+                spool.size_bytes,
+                &format!("{limit} bytes at most"),
+            ));
+        }
         names.insert(asset.clone(), send(client, settings, asset, &spool).await?);
     }
     Ok(names)
@@ -63,15 +75,51 @@ async fn send(
             Ok(uploaded) => return Ok(uploaded.reference()),
             Err(Error::Status {
                 status: 413, words, ..
-            }) => {
-                let message = format!(
-                    "the uploaded file {asset} has {} bytes, which is more than ComfyUI takes: {words}",
-                    spool.size_bytes
-                );
-                return Err(FailureCode::InputMissing.failure(message));
-            }
+            }) => return Err(too_large(asset, spool.size_bytes, &words)),
             Err(error @ Error::Status { .. }) => return Err(trouble(&error)),
             Err(error) => patience.endure(&error).await?,
         }
+    }
+}
+
+/// The most that an upload may have, in bytes. Asked beforehand: a server that refuses an upload in the
+/// middle of it may break the connection before its answer is read.
+async fn upload_limit(client: &Client, settings: &ComfyuiSettings) -> Result<u64, Failure> {
+    let mut patience = Patience::new(settings.patience);
+    loop {
+        match client.features().await {
+            Ok(features) => return Ok(limit_in(&features)),
+            Err(error) => patience.endure(&error).await?,
+        }
+    }
+}
+
+/// The limit is on the whole body, in which there is a little more than the file.
+fn limit_in(features: &Value) -> u64 {
+    let limit = features.get("max_upload_size").and_then(Value::as_u64);
+    limit.map_or(u64::MAX, |limit| limit.saturating_sub(MULTIPART_BYTES))
+}
+
+fn too_large(asset: &AssetId, size_bytes: u64, words: &str) -> Failure {
+    let message = format!(
+        "the uploaded file {asset} has {size_bytes} bytes, which is more than ComfyUI takes ({words}); \
+         its option --max-upload-size sets the limit"
+    );
+    FailureCode::InputMissing.failure(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_limit_of_an_upload_is_what_comfyui_says() {
+        assert_eq!(
+            limit_in(&json!({"max_upload_size": 104_857_600})),
+            104_857_600 - MULTIPART_BYTES
+        );
+        assert_eq!(limit_in(&json!({})), u64::MAX);
     }
 }

@@ -106,17 +106,6 @@ async fn uploaded_files_go_along() {
     let request = of_graph(&serde_json::from_str(&missing).expect("JSON"));
     fails(bench.once(&request).await, Code::InputMissing);
     assert_eq!(bench.posts(), 1, "nothing is posted without its inputs");
-
-    bench.double.fault_next(
-        "/upload/image",
-        Fault::Status(413, "Maximum request body size exceeded".to_owned()),
-    );
-    let failure = fails(bench.once(&of_graph(&graph)).await, Code::InputMissing);
-    assert!(
-        failure.message.contains("Maximum request body size"),
-        "{}",
-        failure.message
-    );
 }
 
 fn impatient() -> Options {

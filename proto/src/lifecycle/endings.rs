@@ -1,0 +1,131 @@
+//! How attempts and jobs come to their end, and what is written down about it.
+
+use super::{Refusal, deadline, timeline::record};
+use crate::{
+    EventKind, Status,
+    failure::FailureCode,
+    moment::{Millis, timestamp},
+    v1::{Attempt, CancelRequest, Failure, Job},
+};
+
+/// Most ended attempts that a record tells of.
+pub(super) const MAX_TOLD_ATTEMPTS: usize = 10;
+
+pub(super) fn request_cancel(job: &mut Job, by: String, reason: String, now: Millis) -> Result<(), Refusal> {
+    if job.cancel.is_some() {
+        return Err(Refusal::NothingToDo);
+    }
+    record(job, now, EventKind::CancelRequested, &reason);
+    job.cancel = Some(CancelRequest {
+        by,
+        reason,
+        at: Some(timestamp(now)),
+    });
+    if job.status() != Status::Running {
+        finish_cancelled(job, now);
+    }
+    Ok(())
+}
+
+pub(super) fn expire(job: &mut Job, now: Millis) -> Result<(), Refusal> {
+    let passed = deadline(job).is_some_and(|deadline| deadline <= now);
+    if job.status() == Status::Running || job.started_at.is_some() || !passed {
+        return Err(Refusal::WrongStatus(job.status()));
+    }
+    job.failure = Some(FailureCode::DeadlinePassed.failure("the job was not started by its deadline"));
+    finish(
+        job,
+        Status::Failed,
+        EventKind::Failed,
+        FailureCode::DeadlinePassed.as_str(),
+        now,
+    );
+    Ok(())
+}
+
+pub(super) fn fail_attempt(job: &mut Job, failure: Failure, retry_at: Millis, now: Millis) {
+    let retryable = failure.retryable;
+    let code = failure.code.clone();
+    end_attempt(job, Some(failure.clone()), now);
+    job.failure = Some(failure);
+    if retryable && has_attempts_left(job) {
+        if job.cancel.is_none() {
+            record(job, now, EventKind::RetryScheduled, &code);
+        }
+        requeue_or_cancel(job, Some(retry_at), now);
+    } else if job.cancel.is_some() {
+        finish_cancelled(job, now);
+    } else {
+        finish(job, Status::Failed, EventKind::Failed, &code, now);
+    }
+}
+
+pub(super) fn end_lost_attempt(job: &mut Job, reason: &str, now: Millis) {
+    let worker = job
+        .claim
+        .as_ref()
+        .map(|claim| claim.worker.clone())
+        .unwrap_or_default();
+    let failure = FailureCode::WorkerLost.failure(format!("worker {worker} was lost: {reason}"));
+    record(job, now, EventKind::TakenBack, reason);
+    end_attempt(job, Some(failure.clone()), now);
+    job.failure = Some(failure);
+    if has_attempts_left(job) {
+        requeue_or_cancel(job, None, now);
+    } else if job.cancel.is_some() {
+        finish_cancelled(job, now);
+    } else {
+        finish(
+            job,
+            Status::Failed,
+            EventKind::Failed,
+            FailureCode::WorkerLost.as_str(),
+            now,
+        );
+    }
+}
+
+fn has_attempts_left(job: &Job) -> bool {
+    job.attempt.saturating_sub(job.handed_back) < job.max_attempts
+}
+
+pub(super) fn requeue_or_cancel(job: &mut Job, retry_at: Option<Millis>, now: Millis) {
+    if job.cancel.is_some() {
+        finish_cancelled(job, now);
+    } else {
+        job.set_status(Status::Queued);
+        job.retry_at = retry_at.map(timestamp);
+    }
+}
+
+pub(super) fn end_attempt(job: &mut Job, failure: Option<Failure>, now: Millis) {
+    let Some(claim) = job.claim.take() else { return };
+    if job.attempts.len() >= MAX_TOLD_ATTEMPTS {
+        job.attempts.remove(0);
+    }
+    job.attempts.push(Attempt {
+        number: job.attempt,
+        worker: claim.worker,
+        started_at: claim.since,
+        ended_at: Some(timestamp(now)),
+        failure,
+    });
+}
+
+pub(super) fn finish_cancelled(job: &mut Job, now: Millis) {
+    let reason = job
+        .cancel
+        .as_ref()
+        .map(|cancel| cancel.reason.clone())
+        .unwrap_or_default();
+    job.failure = None;
+    finish(job, Status::Cancelled, EventKind::Cancelled, &reason, now);
+}
+
+pub(super) fn finish(job: &mut Job, status: Status, kind: EventKind, reason: &str, now: Millis) {
+    job.set_status(status);
+    job.retry_at = None;
+    job.claim = None;
+    job.finished_at = Some(timestamp(now));
+    record(job, now, kind, reason);
+}

@@ -32,7 +32,7 @@ pub(crate) fn run(command: &ConfigCommand, config: Option<&Path>) -> Result<Exit
     if arguments.markdown {
         // the document shows what can be set, not what is set here
         let (settings, _) = Settings::read(Reader::new(Path::new("no-such-directory"), None, []));
-        output::line(markdown(&settings.declared))?;
+        output::line(document(&settings.declared))?;
         return Ok(Exit::Success);
     }
     let (settings, faults) = Settings::read(Reader::of_process(config));
@@ -78,6 +78,18 @@ fn listing(declared: &[Declared]) -> String {
     table::table(&["SETTING", "VALUE", "FROM", "DEFAULT"], rows)
 }
 
+/// The whole of docs/settings.md.
+fn document(declared: &[Declared]) -> String {
+    format!(
+        "# Settings\n\nRead from `orchestrator.toml` in the current directory (or `--config <file>`), `.env`, `.env.local` and \
+         the environment; later ones override earlier ones. In the file, `gateway.listen` is the key `listen` of the \
+         table `[gateway]`. Beside the names below, `NATS_URL` sets `nats.url` and `RUST_LOG` sets `log.filter`. \
+         `orchestrator config check` shows what is in force and where it came from.\n\n\
+         This page is written by `orchestrator config check --markdown`.\n\n{}",
+        markdown(declared)
+    )
+}
+
 fn markdown(declared: &[Declared]) -> String {
     let mut lines = vec![
         "| Setting | Default | Environment variable | Meaning |".to_owned(),
@@ -102,6 +114,14 @@ fn markdown(declared: &[Declared]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_page_about_settings_is_up_to_date() {
+        let (settings, _) = Settings::read(Reader::new(Path::new("no-such-directory"), None, []));
+        let page = include_str!("../../docs/settings.md");
+        let wanted = document(&settings.declared);
+        assert!(page.trim() == wanted.trim(), "write docs/settings.md again with `orchestrator config check --markdown`");
+    }
 
     fn declared(origin: &str) -> Declared {
         Declared {

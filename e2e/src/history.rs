@@ -80,6 +80,7 @@ impl History {
         let stream = context.get_stream(topology::JOBS).await.expect("the records");
         let config = async_nats::jetstream::consumer::pull::OrderedConfig {
             deliver_policy: async_nats::jetstream::consumer::DeliverPolicy::LastPerSubject,
+            filter_subject: subjects::JOBS.to_owned(),
             ..Default::default()
         };
         let count = stream.cached_info().state.messages;

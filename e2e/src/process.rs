@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use sysinfo::{Pid, ProcessesToUpdate, Signal, System};
+use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, Signal, System, UpdateKind};
 use tokio::process::{Child, Command};
 
 use crate::{
     Client,
-    patience::{until, within},
+    patience::{LONG, until, within},
     system::Environment,
 };
 
@@ -31,6 +31,90 @@ pub fn orchestrator() -> PathBuf {
     )
 }
 
+/// What a command that ended has said.
+#[derive(Debug)]
+pub struct Said {
+    /// Its exit code; `None` where it was killed.
+    pub code: Option<i32>,
+    /// On standard output.
+    pub out: String,
+    /// On standard error.
+    pub err: String,
+}
+
+impl Said {
+    /// Each line of standard output as JSON.
+    ///
+    /// # Panics
+    /// If one is none.
+    pub fn json(&self) -> Vec<serde_json::Value> {
+        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        self.out.lines().map(parse).collect()
+    }
+}
+
+/// Runs the program to its end in `dir`, with nothing but these settings.
+///
+/// # Panics
+/// If it does not end within a minute.
+pub async fn run(dir: &Path, arguments: &[&str], environment: &Environment) -> Said {
+    let output = command(dir, arguments, environment).output();
+    let output = tokio::time::timeout(LONG, output)
+        .await
+        .unwrap_or_else(|_| panic!("{arguments:?} does not end"))
+        .unwrap_or_else(|error| panic!("{}: {error}", orchestrator().display()));
+    Said {
+        code: output.status.code(),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+fn command(dir: &Path, arguments: &[&str], environment: &Environment) -> Command {
+    let mut command = Command::new(orchestrator());
+    command
+        .args(arguments)
+        .current_dir(dir)
+        .env_clear()
+        .env("PATH", env::var_os("PATH").unwrap_or_default())
+        .envs(environment)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+/// The processes with an argument that lies in `dir`, such as a nats-server with its configuration there.
+pub fn running_in(dir: &Path) -> Vec<u32> {
+    let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let mut system = System::new().expect("a list of processes");
+    let what = ProcessRefreshKind::nothing().with_cmd(UpdateKind::Always);
+    system.refresh_processes_specifics(ProcessesToUpdate::All, true, what);
+    let lives = |process: &sysinfo::Process| {
+        process.thread_kind().is_none()
+            && !matches!(process.status(), ProcessStatus::Zombie | ProcessStatus::Dead)
+    };
+    let here =
+        |process: &sysinfo::Process| process.cmd().iter().any(|part| Path::new(part).starts_with(&dir));
+    let found = system
+        .processes()
+        .values()
+        .filter(|process| lives(process) && here(process));
+    found.map(|process| process.pid().as_u32()).collect()
+}
+
+/// Kills a process with SIGKILL that is no child of this one; nothing, where it is gone.
+pub fn kill(pid: u32) {
+    send(pid, Signal::Kill);
+}
+
+fn send(pid: u32, signal: Signal) -> bool {
+    let pid = Pid::from_u32(pid);
+    let mut system = System::new().expect("a list of processes");
+    system.refresh_processes(ProcessesToUpdate::Some(&[pid]), true);
+    let sent = system.process(pid).and_then(|process| process.kill_with(signal));
+    sent == Some(true)
+}
+
 impl Process {
     /// Starts a role (`gateway`, `worker`, …) in `dir`, with nothing but these settings. Its log goes to a
     /// file in `dir`, which a failed test prints.
@@ -41,17 +125,10 @@ impl Process {
         let number = fs::read_dir(dir).map(Iterator::count).unwrap_or_default();
         let log = dir.join(format!("{}-{number}.log", arguments.join("-")));
         let stderr = fs::File::create(&log).expect("a log file");
-        let child = Command::new(orchestrator())
-            .args(arguments)
-            .current_dir(dir)
-            .env_clear()
-            .env("PATH", env::var_os("PATH").unwrap_or_default())
+        let child = command(dir, arguments, environment)
             .env("ORCHESTRATOR_LOG_FORMAT", "json")
-            .envs(environment)
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(stderr)
-            .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| {
                 panic!(
@@ -72,6 +149,18 @@ impl Process {
                 .find_map(|line| line["address"].as_str().map(str::to_owned))
         });
         let client = Client::new(&format!("http://{}", address.await));
+        client.until_ready().await;
+        (process, client)
+    }
+
+    /// Starts everything with `up` and waits until its gateway is ready.
+    pub async fn up(dir: &Path, environment: &Environment) -> (Self, Client) {
+        let process = Self::start(dir, &["up"], environment);
+        let told = |line: &str| Some(line.strip_prefix("✓ gateway on ")?.trim().to_owned());
+        let base = until("the gateway's address in what `up` says", || async {
+            process.log().lines().find_map(told)
+        });
+        let client = Client::new(&base.await);
         client.until_ready().await;
         (process, client)
     }
@@ -166,11 +255,8 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = Pid::from_u32(self.child.id().expect("it was running"));
-        let mut system = System::new().expect("a list of processes");
-        system.refresh_processes(ProcessesToUpdate::Some(&[pid]), true);
-        let sent = system.process(pid).and_then(|process| process.kill_with(signal));
-        assert_eq!(sent, Some(true), "{signal:?} was sent");
+        let pid = self.child.id().expect("it was running");
+        assert!(send(pid, signal), "{signal:?} was sent");
     }
 }
 

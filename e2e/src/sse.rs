@@ -80,7 +80,11 @@ impl Parser {
         let (event, id) = (std::mem::take(&mut self.event), self.id.take());
         let data = std::mem::take(&mut self.data);
         (!data.is_empty()).then(|| Frame {
-            event: if event.is_empty() { "message".to_owned() } else { event },
+            event: if event.is_empty() {
+                "message".to_owned()
+            } else {
+                event
+            },
             id,
             data: data.join("\n"),
         })

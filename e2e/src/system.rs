@@ -15,10 +15,16 @@ use crate::{Client, TestBroker};
 /// Settings as a user would write them into the environment.
 pub type Environment = BTreeMap<String, String>;
 
-/// Times short enough for tests; everything else as it is shipped.
+/// A broker of the test's own, and times short enough for tests; everything else as it is shipped.
 pub fn quick(broker: &TestBroker, dir: &Path) -> Environment {
+    let mut environment = alone(dir);
+    environment.insert("ORCHESTRATOR_NATS_URL".into(), broker.url());
+    environment
+}
+
+/// As [`quick`], without a broker: for `up`, which brings its own.
+pub fn alone(dir: &Path) -> Environment {
     let pairs = [
-        ("ORCHESTRATOR_NATS_URL", broker.url()),
         ("ORCHESTRATOR_GATEWAY_LISTEN", "127.0.0.1:0".into()),
         (
             "ORCHESTRATOR_ARTIFACTS_URL",
@@ -36,7 +42,7 @@ pub fn quick(broker: &TestBroker, dir: &Path) -> Environment {
     ];
     pairs
         .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
+        .map(|(name, value): (&str, String)| (name.to_owned(), value))
         .collect()
 }
 

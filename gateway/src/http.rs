@@ -7,6 +7,7 @@ mod fields;
 mod frames;
 mod jobs;
 mod listing;
+mod origin;
 mod page;
 pub(crate) mod problem;
 mod range;
@@ -44,6 +45,7 @@ pub(crate) fn routes(front: Front, grpc: Router) -> Router {
         .merge(grpc)
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(origin::guard))
         .layer(middleware::map_response(no_guessing))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(TraceLayer::new_for_http())

@@ -82,7 +82,10 @@ impl Jobs {
         };
         let submitted = self.store(id, request, None).await;
         self.metrics.count_submission(&submitted);
-        submitted
+        submitted.map(|submitted| Submitted {
+            job: self.picture.explained(submitted.job),
+            ..submitted
+        })
     }
 
     async fn store(

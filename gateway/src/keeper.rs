@@ -1,4 +1,4 @@
-//! Sees to it that no job is forgotten: looks, lets [`reconcile`](crate::reconcile) decide, and acts.
+//! Sees to it that no job is forgotten: looks, lets [`reconcile`] decide, and acts.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -58,7 +58,7 @@ impl Keeper {
         while let Some(event) = events.recv().await {
             match event {
                 FeedEvent::Reset => self.picture.clear_records(),
-                FeedEvent::Record(job) => self.picture.take_record(*job),
+                FeedEvent::Record(job) => self.picture.follow_record(*job),
                 FeedEvent::CaughtUp => self.picture.set_caught_up(),
                 FeedEvent::Gone(id, revision) => {
                     self.picture.remove_record(id, revision);
@@ -125,10 +125,10 @@ impl Keeper {
 
     async fn sweep(&self) {
         self.picture.prune_fleet(self.timing.lease * 20);
-        let now = clock::now();
+        let (settle, now) = (self.timing.settle(), clock::now());
         if !self
             .picture
-            .with_index(|index| reconcile::wants_listing(index, now))
+            .with_index(|index| reconcile::wants_listing(index, settle, now))
         {
             return;
         }
@@ -137,7 +137,7 @@ impl Keeper {
                 let now = clock::now();
                 let deeds = self.picture.with_index(|index| {
                     self.picture
-                        .with_fleet(|fleet| reconcile::sweep(index, &tokens, fleet, now))
+                        .with_fleet(|fleet| reconcile::sweep(index, &tokens, fleet, settle, now))
                 });
                 self.act(deeds).await;
             }

@@ -41,6 +41,8 @@ struct State {
     index: Index,
     fleet: Fleet,
     caught_up: bool,
+    /// Every change up to this revision was told to those who listen to all jobs.
+    told: u64,
 }
 
 impl Picture {
@@ -50,6 +52,7 @@ impl Picture {
             index: Index::default(),
             fleet: Fleet::new(announce_every),
             caught_up: false,
+            told: 0,
         };
         Self {
             state: Arc::new(RwLock::new(state)),
@@ -65,17 +68,36 @@ impl Picture {
         self.started
     }
 
-    /// Takes a record; a newer one that is known already stays.
+    /// Takes a record that was just written or read; a newer one that is known already stays. Who listens
+    /// to all jobs hears of it when its turn comes, so that no revision is passed over.
     pub fn take_record(&self, job: Job) {
         let changed = self.write().index.take(job.clone());
         if changed && let Ok(id) = job.id.parse() {
-            self.tell(
-                id,
-                &Update {
-                    update: Some(update::Update::Job(Box::new(job))),
-                },
-            );
+            self.tell_of_one(id, &of_job(job));
         }
+    }
+
+    /// Takes the next record in the order of revisions.
+    pub fn follow_record(&self, job: Job) {
+        let mut state = self.write();
+        let changed = state.index.take(job.clone());
+        state.told = job.revision;
+        drop(state);
+        if let Ok(id) = job.id.parse() {
+            let update = of_job(job);
+            if changed {
+                self.tell_of_one(id, &update);
+            }
+            self.tell_all(&update);
+        }
+    }
+
+    /// The jobs that changed after `revision`, as far as all listeners were told.
+    pub fn since(&self, revision: u64) -> Vec<Job> {
+        let state = self.read();
+        let mut jobs = state.index.since(revision);
+        jobs.retain(|job| job.revision <= state.told);
+        jobs
     }
 
     /// The record expired at this revision.
@@ -88,6 +110,7 @@ impl Picture {
         let mut state = self.write();
         state.index.clear();
         state.caught_up = false;
+        state.told = 0;
     }
 
     /// The past has been told.
@@ -104,12 +127,11 @@ impl Picture {
     pub async fn take_progress(self, mut progress: mpsc::Receiver<Progress>) {
         while let Some(progress) = progress.recv().await {
             if let Ok(id) = progress.job.parse() {
-                self.tell(
-                    id,
-                    &Update {
-                        update: Some(update::Update::Progress(progress)),
-                    },
-                );
+                let update = Update {
+                    update: Some(update::Update::Progress(progress)),
+                };
+                self.tell_of_one(id, &update);
+                self.tell_all(&update);
             }
         }
     }
@@ -167,14 +189,16 @@ impl Picture {
         job
     }
 
-    fn tell(&self, id: JobId, update: &Update) {
+    fn tell_of_one(&self, id: JobId, update: &Update) {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = listeners.get(&id)
             && sender.send(update.clone()).is_err()
         {
             listeners.remove(&id);
         }
-        drop(listeners);
+    }
+
+    fn tell_all(&self, update: &Update) {
         if self.everything.receiver_count() > 0 {
             // without a listener there is nobody to tell
             self.everything.send(update.clone()).ok();
@@ -187,6 +211,12 @@ impl Picture {
 
     fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn of_job(job: Job) -> Update {
+    Update {
+        update: Some(update::Update::Job(Box::new(job))),
     }
 }
 

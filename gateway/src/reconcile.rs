@@ -19,8 +19,6 @@ use crate::{
     index::Index,
 };
 
-/// A record that changed less long ago than this is left alone: whoever changed it is about to act.
-const SETTLE: Duration = Duration::from_secs(20);
 /// A token that nobody took for this long, though somebody could have, is renewed.
 const UNTOUCHED: Duration = Duration::from_mins(2);
 /// A finished job's token is removed after this time; until then its holder will do it.
@@ -99,16 +97,17 @@ fn suspect(
     })
 }
 
-/// Whether the queue has to be listed at all: somebody waits longer than is usual.
-pub fn wants_listing(index: &Index, now: Millis) -> bool {
-    index.live().any(|(_, job)| is_settled(job, now))
+/// Whether the queue has to be listed at all: somebody waits longer than is usual. A record that changed
+/// less long ago than `settle` is left alone.
+pub fn wants_listing(index: &Index, settle: Duration, now: Millis) -> bool {
+    index.live().any(|(_, job)| is_settled(job, settle, now))
 }
 
 /// What does not fit between records and tokens.
-pub fn sweep(index: &Index, tokens: &Tokens, fleet: &Fleet, now: Millis) -> Vec<Deed> {
+pub fn sweep(index: &Index, tokens: &Tokens, fleet: &Fleet, settle: Duration, now: Millis) -> Vec<Deed> {
     let present: Vec<&Worker> = fleet.present(now).collect();
     let mut deeds = Vec::new();
-    for (id, job) in index.live().filter(|(_, job)| is_settled(job, now)) {
+    for (id, job) in index.live().filter(|(_, job)| is_settled(job, settle, now)) {
         let due = lifecycle::due_at(job).unwrap_or_default();
         let updated = moment::maybe_millis(job.updated_at.as_ref()).unwrap_or_default();
         if !tokens.contains_key(&id) {
@@ -129,9 +128,9 @@ pub fn sweep(index: &Index, tokens: &Tokens, fleet: &Fleet, now: Millis) -> Vec<
     deeds
 }
 
-fn is_settled(job: &Job, now: Millis) -> bool {
+fn is_settled(job: &Job, settle: Duration, now: Millis) -> bool {
     let updated = moment::maybe_millis(job.updated_at.as_ref()).unwrap_or_default();
-    job.status() == Status::Queued && now.saturating_sub(updated) > as_millis(SETTLE)
+    job.status() == Status::Queued && now.saturating_sub(updated) > as_millis(settle)
 }
 
 fn as_millis(duration: Duration) -> Millis {
@@ -148,6 +147,7 @@ mod tests {
     };
 
     const LEASE: Duration = Duration::from_secs(45);
+    const SETTLE: Duration = Duration::from_secs(20);
 
     fn running(incarnation: Incarnation, since: Millis) -> Job {
         Job {
@@ -245,16 +245,19 @@ mod tests {
         let mut fleet = Fleet::new(Duration::from_secs(5));
         let index = index(&job);
         let none = HashMap::new();
-        assert!(!wants_listing(&index, 20_000) && wants_listing(&index, 20_001));
-        assert_eq!(sweep(&index, &none, &fleet, 20_001), [Deed::PutToken(id)]);
+        assert!(!wants_listing(&index, SETTLE, 20_000) && wants_listing(&index, SETTLE, 20_001));
+        assert_eq!(sweep(&index, &none, &fleet, SETTLE, 20_001), [Deed::PutToken(id)]);
         let there = HashMap::from([(id, vec!["orch.q.sketch.normal._.x".to_owned()])]);
         assert_eq!(
-            sweep(&index, &there, &fleet, 130_000),
+            sweep(&index, &there, &fleet, SETTLE, 130_000),
             [],
             "nobody could have taken it"
         );
         fleet.take(worker(Incarnation::generate(), &[]), 130_000);
-        assert_eq!(sweep(&index, &there, &fleet, 130_000), [Deed::RenewToken(id)]);
+        assert_eq!(
+            sweep(&index, &there, &fleet, SETTLE, 130_000),
+            [Deed::RenewToken(id)]
+        );
     }
 
     #[test]
@@ -266,9 +269,9 @@ mod tests {
         };
         let tokens = HashMap::from([(job.id.parse().unwrap(), vec!["orch.q.x".to_owned()])]);
         let fleet = Fleet::new(Duration::from_secs(5));
-        assert_eq!(sweep(&index(&job), &tokens, &fleet, 60_000), []);
+        assert_eq!(sweep(&index(&job), &tokens, &fleet, SETTLE, 60_000), []);
         assert_eq!(
-            sweep(&index(&job), &tokens, &fleet, 60_001),
+            sweep(&index(&job), &tokens, &fleet, SETTLE, 60_001),
             [Deed::RemoveToken("orch.q.x".into())]
         );
     }

@@ -201,8 +201,10 @@ impl WatchAll {
 }
 
 fn records_since(picture: &Picture, revision: u64) -> Vec<Update> {
-    let jobs = picture.with_index(|index| index.since(revision));
-    let explained = jobs.into_iter().map(|job| picture.explained(job));
+    let explained = picture
+        .since(revision)
+        .into_iter()
+        .map(|job| picture.explained(job));
     explained
         .map(|job| Update {
             update: Some(update::Update::Job(Box::new(job))),

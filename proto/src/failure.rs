@@ -89,6 +89,10 @@ failure_codes! {
         "the request's content type is not understood",
         "Send JSON with Content-Type: application/json, files as multipart/form-data.",
         "../../docs/codes/request_media_type.md";
+    RequestCrossSite = "request_cross_site", GiveUp, 403, PermissionDenied, Warning,
+        "a page of another site tried to use the gateway",
+        "Use the gateway's own page, or a program that is no browser.",
+        "../../docs/codes/request_cross_site.md";
     RouteUnknown = "route_unknown", GiveUp, 404, Unimplemented, Info,
         "there is nothing at this address",
         "Check the path; the README lists the routes.",

@@ -73,6 +73,12 @@ impl Timing {
         timing
     }
 
+    /// A record that changed less long ago than this is left alone by a sweep: whoever changed it is about
+    /// to act.
+    pub fn settle(&self) -> Duration {
+        self.sweep * 4 / 3
+    }
+
     /// How the lanes' consumers behave: a token comes back a little later than its holder gives up.
     pub fn lane(&self) -> Lane {
         Lane {

@@ -1,7 +1,7 @@
 //! One attempt: runs the backend, keeps the claim alive, and sees when it has to end.
 //!
 //! The backend runs as a task of its own, so that a panic or a hang in it cannot take the attempt along.
-//! Everything that can happen becomes an [`Event`], and [`Attempt::decide`] says what follows from it.
+//! Everything that can happen becomes an `Event`, and `Attempt::decide` says what follows from it.
 
 use std::{sync::Arc, time::Duration};
 

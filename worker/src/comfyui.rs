@@ -2,8 +2,8 @@
 //!
 //! A run is named by the attempt's claim and noted in the job's record before it is posted, so that the next
 //! attempt finds it. Reading order: [`settings`], `offer` (what it can do), `run` (one attempt), then what
-//! that does: `graph`, `inputs`, `follow` with `live` and `telling`, `outputs`; `faults` says what failures
-//! mean.
+//! that does: `graph`, `inputs`, `follow` with `live` and `telling`, `outputs`; `refusals` and `faults`
+//! say what failures mean.
 
 mod faults;
 mod follow;
@@ -15,6 +15,7 @@ mod names;
 mod offer;
 mod outputs;
 mod patience;
+mod refusals;
 mod run;
 pub mod settings;
 mod telling;

@@ -6,11 +6,12 @@ use std::time::Duration;
 use proto::{
     Status,
     failure::FailureCode,
+    ids::ClaimId,
     lifecycle::{Change, Phase, Refusal},
     moment::{Millis, maybe_millis},
     v1::{Failure, Job},
 };
-use runtime::{clock, records::ChangeError, telemetry::chain};
+use runtime::{bus::BusError, clock, records::ChangeError, telemetry::chain};
 use tokio::time::sleep;
 
 use crate::{claim::Held, intake::Desk, settings::CrashPoint, work::Outcome};
@@ -34,7 +35,7 @@ pub enum End {
 /// Writes down the end of the attempt, as often as it takes, unless the job is somebody else's by then.
 pub async fn settle(desk: &Desk, held: Held, end: End, phases: Vec<Phase>) {
     let id = held.id;
-    let Some(change) = change(desk, &held, end, phases) else {
+    let Some(mut change) = change(desk, &held, end, phases) else {
         tracing::warn!(job.id = %id, worker.id = %desk.worker, "another attempt holds the job; this one is dropped");
         return held.delivery.forget();
     };
@@ -55,12 +56,14 @@ pub async fn settle(desk: &Desk, held: Held, end: End, phases: Vec<Phase>) {
                 }
                 | ChangeError::Unknown(_),
             ) => {
+                tracing::info!(job.id = %id, worker.id = %desk.worker, "the job ended without this attempt");
                 return held.delivery.done().await;
             }
             Err(ChangeError::Refused { .. }) => {
                 tracing::warn!(job.id = %id, worker.id = %desk.worker, "the job was taken from this attempt");
                 return held.delivery.forget();
             }
+            Err(ChangeError::Bus(BusError::TooLarge)) => change = too_large(held.claim),
             Err(error @ (ChangeError::Contended(_) | ChangeError::Bus(_))) => {
                 tracing::warn!(job.id = %id, error = chain(&error), "the outcome is written again");
                 sleep(wait).await;
@@ -90,6 +93,18 @@ fn change(desk: &Desk, held: &Held, end: End, phases: Vec<Phase>) -> Option<Chan
         End::Cancelled => Some(Change::ConfirmCancel { claim, phases }),
         End::HandBack(reason) => Some(Change::HandBack { claim, reason }),
         End::Lost => None,
+    }
+}
+
+/// Instead of an outcome that does not fit into the record.
+fn too_large(claim: ClaimId) -> Change {
+    let message = "the job made so many files that their list does not fit into its record";
+    let failure = FailureCode::ArtifactTooLarge.failure(message);
+    Change::FailAttempt {
+        claim,
+        failure,
+        retry_at: 0,
+        phases: Vec::new(),
     }
 }
 

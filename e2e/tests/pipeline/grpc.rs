@@ -134,10 +134,7 @@ async fn a_sketch_is_made_and_is_the_one_that_http_makes() {
             reason: String::new(),
         })
         .await;
-    assert_eq!(
-        refused.expect_err("it is over").code(),
-        Code::FailedPrecondition
-    );
+    assert_eq!(refused.expect_err("it is over").code(), Code::FailedPrecondition);
     system.stop().await;
 }
 

@@ -44,10 +44,7 @@ async fn a_key_is_not_used_for_another_request() {
     let (status, problem) = submit(client, "one", &sketch("a mountain")).await;
     assert_eq!(
         (status, &problem["code"]),
-        (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            &"idempotency_key_reused".into()
-        )
+        (StatusCode::UNPROCESSABLE_ENTITY, &"idempotency_key_reused".into())
     );
     let long = "x".repeat(256);
     let (status, problem) = submit(client, &long, &sketch("a lake")).await;
@@ -65,7 +62,10 @@ async fn fifty_at_once_make_one_job() {
     let client = &system.client;
     // without a seed each submission draws one, and still they are the same
     let mut request = sketch("at once");
-    request["sketch"].as_object_mut().expect("an object").remove("seed");
+    request["sketch"]
+        .as_object_mut()
+        .expect("an object")
+        .remove("seed");
     let calls = (0..50).map(|_| submit(client, "fifty", &request));
     let answers = futures::future::join_all(calls).await;
     let id = answers[0].1["id"].clone();

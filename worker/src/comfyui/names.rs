@@ -71,9 +71,14 @@ fn normal(name: &str) -> String {
         .replace("++", "pp")
         .replace([' ', '-'], "_");
     let name = name.strip_prefix("k_").unwrap_or(&name);
+    // or all files would be alike
+    let name = match name.rsplit_once('.') {
+        Some((stem, extension)) if MODEL_EXTENSIONS.contains(&extension) => stem,
+        _ => name,
+    };
     match name.strip_suffix("_a") {
         // "Euler a", "DPM2 a", "DPM++ 2S a"
-        Some(sampler) if !sampler.contains('.') => {
+        Some(sampler) => {
             format!("{}_ancestral", sampler.replace("dpm2", "dpm_2"))
         }
         _ => name.strip_suffix("_karras").unwrap_or(name).to_owned(),
@@ -121,6 +126,7 @@ mod tests {
         assert_eq!(nearest("v1-5-pruned.safetensors", &files), Some(files[1]));
         assert_eq!(nearest("SDXL/sd_xl_base_1.0.safetensors", &files), Some(files[0]));
         assert_eq!(nearest("v1-5-pruned-emaonly.ckpt", &files), Some(files[1]));
+        assert_eq!(nearest("nope.safetensors", &files), None);
         assert_eq!(nearest("x", &[]), None);
         assert_eq!(nearest("qqqqq", &["dreamlike"]), None);
     }

@@ -21,6 +21,7 @@ use super::{
     live::Ear,
     outputs::{Shortfall, collect},
     patience::Patience,
+    refusals,
     settings::ComfyuiSettings,
 };
 use crate::{backend::stopped, report::Reporter, uploads::Uploads, work::Outcome};
@@ -165,7 +166,7 @@ impl Run<'_> {
             match self.client.submit(&submission).await {
                 Ok(accepted) => return self.accept(accepted, plan).await,
                 Err(Error::Rejected(rejection)) => {
-                    return Err(faults::refused(&rejection, plan.source, &self.errand.known));
+                    return Err(refusals::refused(&rejection, plan.source, &self.errand.known));
                 }
                 // it certainly did not arrive
                 Err(error @ Error::Unreachable { .. }) => patience.endure(&error).await?,
@@ -190,7 +191,7 @@ impl Run<'_> {
         }
         // a part of what was asked for is not what was asked for
         self.stop_prompt(id).await;
-        Err(faults::dropped(
+        Err(refusals::dropped(
             &accepted.dropped,
             plan.source,
             &self.errand.known,

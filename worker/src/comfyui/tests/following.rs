@@ -152,8 +152,9 @@ async fn what_failed_is_elsewhere_or_unknown_is_run_anew() {
     bench.double.fail_next("KSampler", "ValueError", "no");
     fails(bench.run(&first, &request, None).await, Code::ComfyuiFailed);
     let failed = bench.upstream(first.claim.uuid());
-    assert!(bench.run(&Attempt::new(2), &request, Some(&failed)).await.is_ok());
-    let mut elsewhere = bench.upstream(first.claim.uuid());
+    let second = Attempt::new(2);
+    assert!(bench.run(&second, &request, Some(&failed)).await.is_ok());
+    let mut elsewhere = bench.upstream(second.claim.uuid());
     elsewhere.place = "http://another:8188".to_owned();
     assert!(
         bench

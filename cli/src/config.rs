@@ -120,7 +120,10 @@ mod tests {
         let (settings, _) = Settings::read(Reader::new(Path::new("no-such-directory"), None, []));
         let page = include_str!("../../docs/settings.md");
         let wanted = document(&settings.declared);
-        assert!(page.trim() == wanted.trim(), "write docs/settings.md again with `orchestrator config check --markdown`");
+        assert!(
+            page.trim() == wanted.trim(),
+            "write docs/settings.md again with `orchestrator config check --markdown`"
+        );
     }
 
     fn declared(origin: &str) -> Declared {

@@ -29,6 +29,10 @@ use tokio::runtime::Builder;
 
 use crate::{arguments::Arguments, problem::Problem};
 
+/// The system's allocator has one lock for many threads; every request and every message allocates.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What still runs when a command has ended, such as a read from a terminal, is waited for no longer.
 const LEFTOVERS: Duration = Duration::from_millis(200);
 

@@ -198,7 +198,7 @@ pub async fn accept<C: Contestant + 'static>(
     }
     let accepted = jobs as f64 / began.elapsed().as_secs_f64();
     for end in ends {
-        tokio::time::timeout(Duration::from_secs(60), end).await??;
+        tokio::time::timeout(Duration::from_mins(1), end).await??;
     }
     Ok(Rate {
         accepted,

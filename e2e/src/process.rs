@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 
 use crate::{
     Client,
-    patience::{LONG, until, within},
+    patience::{LONG, until},
     system::Environment,
 };
 
@@ -208,7 +208,7 @@ impl Process {
     /// If it does not stop within a minute.
     pub async fn stop(&mut self) -> Option<i32> {
         self.signal(Signal::Term);
-        self.ended(Duration::from_secs(60)).await
+        self.ended(LONG).await
     }
 
     /// Waits for its end; gives its exit code, if it was not killed.
@@ -246,11 +246,9 @@ impl Process {
 
     /// Waits until its log has a line with this text.
     pub async fn until_logged(&self, text: &str) {
-        within(
-            Duration::from_secs(60),
-            &format!("{text:?} in the log"),
-            || async { self.log().contains(text).then_some(()) },
-        )
+        until(&format!("{text:?} in the log"), || async {
+            self.log().contains(text).then_some(())
+        })
         .await;
     }
 

@@ -6,6 +6,7 @@ use proto::{
     Status,
     ids::JobId,
     lifecycle::{Change, holder},
+    moment::Millis,
     v1::Job,
 };
 use runtime::{
@@ -74,6 +75,7 @@ impl Keeper {
         // two gateways that were started together do not sweep together
         let mut sweeps = interval(self.timing.sweep.mul_f64(0.8 + 0.4 * rand::random::<f64>()));
         let mut turns = self.picture.turns();
+        let mut listening = self.picture.started();
         for ticks in [&mut looks, &mut sweeps] {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
@@ -86,10 +88,15 @@ impl Keeper {
                 Ok(()) = turns.changed() => false,
             };
             self.note_readiness();
-            if !self.picture.is_caught_up() || !self.records.bus().is_up() {
+            if !self.records.bus().is_up() {
+                // nobody could have been heard
+                listening = clock::now();
                 continue;
             }
-            self.look().await;
+            if !self.picture.is_caught_up() {
+                continue;
+            }
+            self.look(listening).await;
             if sweep {
                 self.sweep().await;
             }
@@ -113,12 +120,12 @@ impl Keeper {
             .note_jobs(&self.picture.with_index(|index| index.counts().clone()));
     }
 
-    async fn look(&self) {
-        let now = clock::now();
-        let (lease, started) = (self.timing.lease, self.picture.started());
+    /// `listening` is since when workers could have been heard without a break.
+    async fn look(&self, listening: Millis) {
+        let (lease, now) = (self.timing.lease, clock::now());
         let deeds = self.picture.with_index(|index| {
             self.picture
-                .with_fleet(|fleet| reconcile::urgent(index, fleet, lease, started, now))
+                .with_fleet(|fleet| reconcile::urgent(index, fleet, lease, listening, now))
         });
         self.act(deeds).await;
     }

@@ -117,6 +117,7 @@ pub async fn start(settings: Settings, bus: Bus, stop: Stop) -> Result<Running, 
     let mut tasks = Tasks::new(stop.clone());
     start_picture(&mut tasks, &bus, &picture, &keeper, &stop);
     start_grants(&mut tasks, &bus, grants, &stop);
+    tasks.start("streams", bus.keep_streams(stop.clone()));
     tasks.start("keeper", keeper.run(stop.clone()));
     tasks.start(
         "http",

@@ -55,14 +55,15 @@ pub struct Suspect {
     pub why: &'static str,
 }
 
-/// Deadlines that passed and claims that may be dead. `started` is when this gateway began to listen.
-pub fn urgent(index: &Index, fleet: &Fleet, lease: Duration, started: Millis, now: Millis) -> Vec<Deed> {
+/// Deadlines that passed and claims that may be dead. `listening` is since when this gateway hears the workers
+/// without a break: who was not heard while the broker was away may be there all the same.
+pub fn urgent(index: &Index, fleet: &Fleet, lease: Duration, listening: Millis, now: Millis) -> Vec<Deed> {
     let of_job = |(id, job): (JobId, &Job)| match job.status() {
         Status::Created | Status::Queued => {
             let passed = lifecycle::deadline(job).is_some_and(|deadline| deadline <= now);
             (passed && job.started_at.is_none()).then_some(Deed::Expire(id))
         }
-        Status::Running => suspect(id, job, fleet, lease, started, now).map(Deed::Examine),
+        Status::Running => suspect(id, job, fleet, lease, listening, now).map(Deed::Examine),
         Status::Unspecified | Status::Succeeded | Status::Failed | Status::Cancelled => None,
     };
     index.live().filter_map(of_job).collect()
@@ -73,7 +74,7 @@ fn suspect(
     job: &Job,
     fleet: &Fleet,
     lease: Duration,
-    started: Millis,
+    listening: Millis,
     now: Millis,
 ) -> Option<Suspect> {
     let claim = job.claim.as_ref()?;
@@ -82,8 +83,8 @@ fn suspect(
     let silent = |heard: Millis| now.saturating_sub(heard) > as_millis(lease);
     let why = match fleet.life(&claim.worker, incarnation) {
         Life::Over => "the worker was started anew",
-        Life::Heard(at) if silent(at.max(since)) => "the worker went silent",
-        Life::Unheard if silent(started.max(since)) => "the worker was never heard of",
+        Life::Heard(at) if silent(at.max(since).max(listening)) => "the worker went silent",
+        Life::Unheard if silent(listening.max(since)) => "the worker was never heard of",
         Life::Heard(_) if silent(since) && !fleet.claims(&claim.worker, incarnation, &job.id) => {
             "the worker does not know of the job"
         }
@@ -229,6 +230,7 @@ mod tests {
         fleet.take(worker(life, &[&job]), 40_000);
         assert_eq!(why(&job, &fleet, 0, 60_000), None);
         assert_eq!(why(&job, &fleet, 0, 85_001), Some("the worker went silent"));
+        assert_eq!(why(&job, &fleet, 85_000, 85_001), None, "the broker was away");
         fleet.take(worker(life, &[]), 90_000);
         assert_eq!(
             why(&job, &fleet, 0, 90_000),

@@ -71,6 +71,7 @@ pub async fn start(settings: Settings, bus: Bus, stop: Stop) -> Result<Running, 
     };
     let observer = Observer::new(bus.clone(), metrics, readiness);
     let mut tasks = Tasks::new(stop.clone());
+    tasks.start("streams", bus.clone().keep_streams(stop.clone()));
     tasks.start("admin", admin::serve(listener, routes, stop.clone()));
     tasks.start(
         "records",

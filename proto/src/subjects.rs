@@ -81,6 +81,11 @@ pub fn worker(id: &WorkerId) -> String {
     format!("orch.worker.{id}")
 }
 
+/// Asks whether a worker of this name is there.
+pub fn name(id: &WorkerId) -> String {
+    format!("orch.name.{id}")
+}
+
 /// Asks one life of a worker whether it works on a job.
 pub fn ownership(incarnation: Incarnation) -> String {
     format!("orch.own.{incarnation}")

@@ -64,8 +64,8 @@ impl Standing<'_> {
         match self {
             Self::OtherBackend => 0,
             Self::Draining => 1,
-            Self::OtherModels => 2,
-            Self::Unhealthy(_) => 3,
+            Self::Unhealthy(_) => 2,
+            Self::OtherModels => 3,
             Self::Busy => 4,
             Self::Free => 5,
         }
@@ -101,10 +101,11 @@ fn standing<'a>(job: &Job, worker: &'a Worker) -> Standing<'a> {
     };
     if worker.draining {
         Standing::Draining
+    } else if !offer.healthy {
+        // what it has is not known while it does not answer
+        Standing::Unhealthy(&offer.problem)
     } else if !serves_lane(offer, job) {
         Standing::OtherModels
-    } else if !offer.healthy {
-        Standing::Unhealthy(&offer.problem)
     } else if offer.busy >= offer.slots {
         Standing::Busy
     } else {

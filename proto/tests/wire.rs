@@ -11,17 +11,34 @@ use proto::{
 };
 
 fn job() -> Job {
-    let sketch = SketchRequest { prompt: "ein See — 湖".into(), seed: Some(u64::MAX), width: 512, ..Default::default() };
+    let sketch = SketchRequest {
+        prompt: "ein See — 湖".into(),
+        seed: Some(u64::MAX),
+        width: 512,
+        ..Default::default()
+    };
     Job {
         id: "01890a5d-ac96-774b-bcce-b302099a8057".into(),
         status: Status::Running.into(),
         backend: Backend::Sketch.into(),
         lane: "_".into(),
-        request: Some(JobRequest { body: Some(Body::Sketch(sketch)), max_attempts: 3, ..Default::default() }),
+        request: Some(JobRequest {
+            body: Some(Body::Sketch(sketch)),
+            max_attempts: 3,
+            ..Default::default()
+        }),
         created_at: Some(timestamp(1_763_702_663_123)),
         attempt: 1,
-        claim: Some(Claim { claim_id: "c".into(), worker: "w".into(), ..Default::default() }),
-        timeline: vec![JobEvent { number: 1, kind: EventKind::Submitted.into(), ..Default::default() }],
+        claim: Some(Claim {
+            claim_id: "c".into(),
+            worker: "w".into(),
+            ..Default::default()
+        }),
+        timeline: vec![JobEvent {
+            number: 1,
+            kind: EventKind::Submitted.into(),
+            ..Default::default()
+        }],
         ..Default::default()
     }
 }
@@ -33,16 +50,36 @@ fn messages_fields_and_services() {
     for file in set.file.iter().filter(|file| file.package() == "orchestrator.v1") {
         for message in &file.message_type {
             for field in &message.field {
-                let kind = match field.r#type() {
-                    Type::Message | Type::Enum => field.type_name().trim_start_matches('.').to_owned(),
-                    scalar => scalar.as_str_name().trim_start_matches("TYPE_").to_lowercase(),
+                let kind = if matches!(field.r#type(), Type::Message | Type::Enum) {
+                    field.type_name().trim_start_matches('.').to_owned()
+                } else {
+                    field
+                        .r#type()
+                        .as_str_name()
+                        .trim_start_matches("TYPE_")
+                        .to_lowercase()
                 };
-                let label = field.label().as_str_name().trim_start_matches("LABEL_").to_lowercase();
-                lines.push(format!("{}.{} = {} {label} {kind}", message.name(), field.name(), field.number()));
+                let label = field
+                    .label()
+                    .as_str_name()
+                    .trim_start_matches("LABEL_")
+                    .to_lowercase();
+                lines.push(format!(
+                    "{}.{} = {} {label} {kind}",
+                    message.name(),
+                    field.name(),
+                    field.number()
+                ));
             }
             for values in &message.enum_type {
                 for value in &values.value {
-                    lines.push(format!("{}.{}: {} = {}", message.name(), values.name(), value.name(), value.number()));
+                    lines.push(format!(
+                        "{}.{}: {} = {}",
+                        message.name(),
+                        values.name(),
+                        value.name(),
+                        value.number()
+                    ));
                 }
             }
         }

@@ -3,7 +3,7 @@
 mod last;
 mod streams;
 
-use std::{error::Error as StdError, fmt, path::PathBuf, time::Duration};
+use std::{error::Error as StdError, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use async_nats::{
     Client, ConnectOptions, Event,
@@ -16,7 +16,11 @@ use async_nats::{
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::settings::{Reader, Secret};
+use crate::{
+    settings::{Reader, Secret},
+    tasks::Stop,
+    telemetry::chain,
+};
 
 /// Where the broker is and how to be let in.
 #[derive(Debug, Clone)]
@@ -145,16 +149,22 @@ impl BusError {
 /// The connection to NATS. Cloning it gives another handle to the same connection.
 #[derive(Clone)]
 pub struct Bus {
+    inner: Arc<Inner>,
+}
+
+/// Behind one pointer, because every request clones a handle or two.
+struct Inner {
     client: Client,
     context: Context,
     replicas: u32,
     connections: watch::Receiver<u64>,
+    losses: watch::Receiver<u64>,
 }
 
 impl fmt::Debug for Bus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bus")
-            .field("state", &self.client.connection_state().to_string())
+            .field("state", &self.inner.client.connection_state().to_string())
             .finish_non_exhaustive()
     }
 }
@@ -169,7 +179,8 @@ impl Bus {
     pub async fn connect(settings: &BusSettings, name: &str) -> Result<Self, BusError> {
         let addresses: Vec<String> = settings.url.split(',').map(|url| url.trim().to_owned()).collect();
         let (count, connections) = watch::channel(0);
-        let client = options(settings, name, count)?
+        let (lost, losses) = watch::channel(0);
+        let client = options(settings, name, count, lost)?
             .connect(addresses)
             .await
             .map_err(|error| BusError::unavailable("connect", error))?;
@@ -177,24 +188,51 @@ impl Bus {
             .timeout(REQUEST_TIMEOUT)
             .ack_timeout(REQUEST_TIMEOUT)
             .build(client.clone());
-        let bus = Self {
+        let inner = Inner {
             client,
             context,
             replicas: settings.replicas,
             connections,
+            losses,
+        };
+        let bus = Self {
+            inner: Arc::new(inner),
         };
         streams::set_up(&bus).await?;
         Ok(bus)
     }
 
+    /// Sets the streams up again whenever the connection was lost and made anew, until `stop`: streams in
+    /// memory are gone when a single server restarts.
+    pub async fn keep_streams(self, stop: Stop) {
+        let mut connections = self.connections();
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                changed = connections.changed() => if changed.is_err() {
+                    return stop.cancelled().await;
+                }
+            }
+            while let Err(error) = streams::set_up(&self).await {
+                tracing::warn!(error = chain(&error), "the streams are set up again");
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(Duration::from_millis(500)) => {}
+                }
+            }
+        }
+    }
+
     /// Whether the connection stands at this moment.
     pub fn is_up(&self) -> bool {
-        self.client.connection_state() == State::Connected
+        self.inner.client.connection_state() == State::Connected
     }
 
     /// The server's version.
     pub fn server_version(&self) -> String {
-        self.client.server_info().version
+        self.inner.client.server_info().version
     }
 
     /// Whether JetStream answers, and how long that took.
@@ -204,7 +242,8 @@ impl Bus {
     pub async fn probe(&self) -> Result<Duration, BusError> {
         self.must_be_up("probe")?;
         let started = std::time::Instant::now();
-        self.context
+        self.inner
+            .context
             .query_account()
             .await
             .map_err(|error| BusError::unavailable("probe", error))?;
@@ -213,7 +252,7 @@ impl Bus {
 
     /// Hands everything that was sent to the server, then lets go.
     pub async fn close(&self) {
-        let flushed = tokio::time::timeout(Duration::from_secs(3), self.client.flush()).await;
+        let flushed = tokio::time::timeout(Duration::from_secs(3), self.inner.client.flush()).await;
         if !matches!(flushed, Ok(Ok(()))) {
             tracing::warn!("the connection to nats was closed before everything was sent");
         }
@@ -221,17 +260,17 @@ impl Bus {
 
     /// Counts the connections made so far; changes whenever a lost one was replaced.
     pub fn connections(&self) -> watch::Receiver<u64> {
-        let mut receiver = self.connections.clone();
+        let mut receiver = self.inner.connections.clone();
         receiver.mark_unchanged();
         receiver
     }
 
-    pub(crate) const fn client(&self) -> &Client {
-        &self.client
+    pub(crate) fn client(&self) -> &Client {
+        &self.inner.client
     }
 
-    pub(crate) const fn context(&self) -> &Context {
-        &self.context
+    pub(crate) fn context(&self) -> &Context {
+        &self.inner.context
     }
 
     /// Nothing is buffered for a broker that is away: the caller is told at once.
@@ -243,10 +282,26 @@ impl Bus {
         }
     }
 
+    /// Waits for the answer to a question, but not on a connection that is lost: the answer would not come.
+    pub(crate) async fn answered<T>(
+        &self,
+        doing: &'static str,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, BusError> {
+        let mut losses = self.inner.losses.clone();
+        losses.mark_unchanged();
+        self.must_be_up(doing)?;
+        tokio::select! {
+            biased;
+            answer = answer => Ok(answer),
+            Ok(()) = losses.changed() => Err(BusError::Unavailable { doing, source: None }),
+        }
+    }
+
     /// Publishes without waiting for anything; dropped while the broker is away.
     pub(crate) async fn publish_lossy(&self, subject: String, payload: Bytes) {
         if self.is_up()
-            && let Err(error) = self.client.publish(subject, payload).await
+            && let Err(error) = self.inner.client.publish(subject, payload).await
         {
             tracing::debug!(%error, "a message was dropped");
         }
@@ -257,7 +312,7 @@ impl Bus {
         let request = async_nats::Request::new()
             .payload(question)
             .timeout(Some(patience));
-        match self.client.send_request(subject, request).await {
+        match self.inner.client.send_request(subject, request).await {
             Ok(answer) => Some(answer.payload),
             Err(error) => {
                 tracing::debug!(%error, "nobody answered");
@@ -271,6 +326,7 @@ fn options(
     settings: &BusSettings,
     name: &str,
     connections: watch::Sender<u64>,
+    losses: watch::Sender<u64>,
 ) -> Result<ConnectOptions, BusError> {
     let unusable =
         |error: std::io::Error| BusError::Unsuitable(format!("nats.credentials cannot be read: {error}"));
@@ -302,6 +358,8 @@ fn options(
         .event_callback(move |event| {
             if matches!(event, Event::Connected) {
                 connections.send_modify(|count| *count += 1);
+            } else if matches!(event, Event::Disconnected) {
+                losses.send_modify(|count| *count += 1);
             }
             report(&event);
             std::future::ready(())

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use prost::Message;
 use proto::{
-    ids::{ClaimId, Incarnation, JobId},
+    ids::{ClaimId, Incarnation, JobId, WorkerId},
     subjects,
     v1::{
         AssetGrant, AssetGrantRequest, Nudge, OwnershipAnswer, OwnershipQuestion, UploadGrant,
@@ -45,6 +45,14 @@ pub async fn ask_owner(bus: &Bus, incarnation: Incarnation, job: JobId) -> Owner
             .parse()
             .map_or(Ownership::NotClaimed, Ownership::Claimed),
     }
+}
+
+/// Whether a worker of this name answers.
+pub async fn is_name_taken(bus: &Bus, id: &WorkerId) -> bool {
+    let question = OwnershipQuestion::default().encode_to_vec();
+    bus.ask(subjects::name(id), question.into(), PATIENCE)
+        .await
+        .is_some()
 }
 
 /// Asks one life of a worker to look at a job's record at once. Nothing depends on its arrival.

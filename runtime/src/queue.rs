@@ -73,14 +73,16 @@ impl Queue {
             }
             None => (target, message),
         };
-        self.bus.must_be_up("queue")?;
-        let ack = self
+        let queued = async {
+            let ack = self.bus.context().send_publish(subject, message).await?;
+            ack.await
+        };
+        match self
             .bus
-            .context()
-            .send_publish(subject, message)
-            .await
-            .map_err(BusError::of_publish)?;
-        match ack.await.map_err(BusError::of_publish) {
+            .answered("queue", queued)
+            .await?
+            .map_err(BusError::of_publish)
+        {
             Ok(_) | Err(BusError::Conflict) => Ok(()),
             Err(error) => Err(error),
         }

@@ -233,14 +233,12 @@ impl Records {
     }
 
     async fn publish(&self, subject: String, message: PublishMessage) -> Result<u64, BusError> {
-        self.bus.must_be_up("write")?;
-        let ack = self
-            .bus
-            .context()
-            .send_publish(subject, message)
-            .await
-            .map_err(BusError::of_publish)?;
-        ack.await.map(|ack| ack.sequence).map_err(BusError::of_publish)
+        let written = async {
+            let ack = self.bus.context().send_publish(subject, message).await?;
+            ack.await
+        };
+        let ack = self.bus.answered("write", written).await?;
+        ack.map(|ack| ack.sequence).map_err(BusError::of_publish)
     }
 
     async fn look(&self, id: JobId) -> Result<Found, BusError> {

@@ -90,6 +90,14 @@ pub async fn answer_ownership(desk: Arc<Desk>, stop: Stop) {
     calls::serve(bus, subject, None, stop, answer).await;
 }
 
+/// Answers to the worker's name, so that no other takes it, until `stop`.
+pub async fn answer_to_name(desk: Arc<Desk>, stop: Stop) {
+    let subject = subjects::name(&desk.worker);
+    let bus = desk.records.bus().clone();
+    let answer = |_: OwnershipQuestion| std::future::ready(OwnershipAnswer::default());
+    calls::serve(bus, subject, None, stop, answer).await;
+}
+
 /// Passes nudges on to the attempts, until `stop`.
 pub async fn pass_nudges(desk: Arc<Desk>, stop: Stop) {
     let mut nudges = match calls::listen_for_nudges(desk.records.bus(), desk.incarnation).await {

@@ -3,12 +3,11 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use prometheus_client::registry::Registry;
-use proto::ids::{Incarnation, JobId, WorkerId};
+use proto::ids::{Incarnation, WorkerId};
 use runtime::{
     admin::{self, Readiness},
-    bus::{Bus, BusError},
-    calls::{self, Ownership},
-    clock, live,
+    bus::Bus,
+    calls, clock,
     queue::Queue,
     records::Records,
     store::OpenError,
@@ -53,9 +52,6 @@ pub enum StartError {
     /// ComfyUI's settings cannot be used.
     #[error("comfyui cannot be used")]
     Comfyui(#[from] ComfyuiError),
-    /// The broker.
-    #[error("the broker does not work")]
-    Bus(#[from] BusError),
 }
 
 /// Time for the last words after the attempts have ended.
@@ -81,6 +77,7 @@ pub async fn start(settings: Settings, bus: Bus, stop: Stop) -> Result<Running, 
     let desk = Arc::new(desk(&settings, &bus, incarnation, metrics, &stop)?);
     let backends = backends(&settings)?;
     let mut tasks = Tasks::new(stop.clone());
+    tasks.start("streams", bus.clone().keep_streams(stop.clone()));
     start_work(&mut tasks, &desk, backends, &stop);
     let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
     if let Some(listener) = listener {
@@ -156,6 +153,7 @@ fn start_work(tasks: &mut Tasks, desk: &Arc<Desk>, backends: Vec<Backend>, stop:
         "ownership",
         announce::answer_ownership(desk.clone(), silence.clone()),
     );
+    tasks.start("name", announce::answer_to_name(desk.clone(), silence.clone()));
     tasks.start("nudges", announce::pass_nudges(desk.clone(), silence.clone()));
     tasks.start("attempts", async move {
         while let Some(ended) = lines.join_next().await {
@@ -190,18 +188,11 @@ async fn note_readiness(bus: Bus, registry: Arc<Registry>, listener: tokio::net:
 }
 
 async fn refuse_taken_name(bus: &Bus, id: &WorkerId) -> Result<(), StartError> {
-    for other in live::workers(bus).await? {
-        let Ok(incarnation) = other.incarnation.parse() else {
-            continue;
-        };
-        if other.id == id.as_str()
-            && !other.stopped
-            && calls::ask_owner(bus, incarnation, JobId::generate()).await != Ownership::Silent
-        {
-            return Err(StartError::NameTaken(id.clone()));
-        }
+    if calls::is_name_taken(bus, id).await {
+        Err(StartError::NameTaken(id.clone()))
+    } else {
+        Ok(())
     }
-    Ok(())
 }
 
 fn depot(settings: &Settings, bus: &Bus) -> Result<Depot, StartError> {

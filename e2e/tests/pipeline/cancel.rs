@@ -76,7 +76,7 @@ async fn while_it_waits_for_its_next_attempt() {
 async fn while_it_runs() {
     let system = System::start().await;
     let client = &system.client;
-    let id = client.submit(&slow(Duration::from_secs(60))).await;
+    let id = client.submit(&slow(Duration::from_mins(1))).await;
     client.until_status(&id, "running").await;
     let (status, job) = client.cancel(&id).await;
     assert_eq!(status, StatusCode::OK, "{job}");

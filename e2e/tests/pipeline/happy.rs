@@ -27,10 +27,7 @@ async fn a_sketch_is_made_and_can_be_fetched() {
     let picture = system.client.artifact(output(&job)).await;
     assert!(picture.starts_with(b"\x89PNG"));
     assert_eq!(artifact["size_bytes"], picture.len().to_string());
-    let digest: String = Sha256::digest(&picture)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = hex::encode(Sha256::digest(&picture));
     assert_eq!(artifact["sha256"], digest);
 
     let (status, page) = system

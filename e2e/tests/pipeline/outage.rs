@@ -54,9 +54,53 @@ async fn who_submits_meanwhile_is_told_at_once() {
     client.until_ready().await;
     system.add_worker("w1", &[]).await;
     client.until_status(&before, "succeeded").await;
-    let after = client.submit_sketch("after").await;
+    let after = client.submit(&slow(Duration::from_secs(3))).await;
+    // what lay in memory only is made anew
+    until("a preview", || async {
+        let preview = client.get(&format!("/api/jobs/{after}/preview")).await;
+        (preview.0 == StatusCode::OK).then_some(())
+    })
+    .await;
     client.until_status(&after, "succeeded").await;
     assert_eq!(total(&client).await, 2, "what was refused is nowhere");
+    system.stop().await;
+}
+
+/// A write that is on its way when the connection breaks has no answer any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_submits_at_that_moment_is_told_soon() {
+    let mut system = System::without_worker(&[]).await;
+    let client = system.client.clone();
+    let caller = || async {
+        let mut accepted = Vec::new();
+        loop {
+            let began = Instant::now();
+            let request = client.request(Method::POST, "/api/jobs").json(&sketch("now"));
+            let (status, answer) = client.send(request).await;
+            let took = began.elapsed();
+            assert!(took < Duration::from_secs(2), "{status} after {took:?}");
+            match status {
+                StatusCode::ACCEPTED => accepted.push(answer["id"].as_str().expect("an id").to_owned()),
+                StatusCode::SERVICE_UNAVAILABLE => return accepted,
+                other => panic!("{other}: {answer}"),
+            }
+        }
+    };
+    let callers = futures::future::join_all((0..20).map(|_| caller()));
+    let (accepted, ()) = futures::join!(callers, async {
+        let_pass(Duration::from_millis(500)).await;
+        system.broker.kill().await;
+    });
+    system.broker.restart().await;
+    system.client.until_ready().await;
+    system
+        .add_worker("w1", &[("ORCHESTRATOR_SKETCH_SLOTS", "8")])
+        .await;
+    let accepted: Vec<String> = accepted.into_iter().flatten().collect();
+    assert!(accepted.len() >= 20, "{}", accepted.len());
+    for id in accepted.iter().rev().take(40) {
+        client.until_status(id, "succeeded").await;
+    }
     system.stop().await;
 }
 
@@ -88,7 +132,7 @@ async fn for_three_leases_while_jobs_run_and_wait() {
     client.until_ready().await;
     accepted.push(client.submit_sketch("after").await);
     for id in &accepted {
-        let job = client.until_over(id, Duration::from_secs(60)).await;
+        let job = client.until_over(id, Duration::from_mins(1)).await;
         assert_eq!(job["status"], "succeeded", "{job:#}");
     }
     history.check(&accepted).await;
@@ -115,11 +159,18 @@ async fn again_and_again_for_a_moment() {
         }
         let_pass(Duration::from_millis(u64::from(round) * 130 + 50)).await;
         system.broker.restart().await;
-        client.until_ready().await;
+        until("a job to be accepted again", || async {
+            let request = client.request(Method::POST, "/api/jobs").json(&sketch("again"));
+            let (status, job) = client.send(request).await;
+            (status == StatusCode::ACCEPTED).then(|| job["id"].as_str().map(str::to_owned))
+        })
+        .await
+        .into_iter()
+        .for_each(|id| accepted.push(id));
     }
-    assert!(accepted.len() >= 6, "{accepted:?}");
+    assert!(accepted.len() >= 12, "{accepted:?}");
     for id in &accepted {
-        let job = client.until_over(id, Duration::from_secs(60)).await;
+        let job = client.until_over(id, Duration::from_mins(1)).await;
         assert_eq!(job["status"], "succeeded", "{job:#}");
     }
     history.check(&accepted).await;

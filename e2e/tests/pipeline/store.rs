@@ -116,7 +116,7 @@ async fn a_store_that_stays_broken_is_named() {
         ids.push(system.client.submit(&large()).await);
     }
     for id in &ids {
-        let job = system.client.until_over(id, Duration::from_secs(120)).await;
+        let job = system.client.until_over(id, Duration::from_mins(2)).await;
         assert_eq!(
             (&job["status"], &job["failure"]["code"]),
             (&"failed".into(), &"store_unavailable".into()),

@@ -158,7 +158,7 @@ async fn a_connection_that_is_cut_again_and_again_misses_nothing() {
     request["sketch"]["rehearsal"]["until_attempt"] = 1.into();
     let failing = client.submit(&request).await;
     let slow = client.submit(&slow(Duration::from_secs(4))).await;
-    for id in [failing, slow] {
+    for (id, connections) in [(failing, 1), (slow, 8)] {
         let mut heard = Heard::default();
         let mut cuts = [100, 170, 230, 300].iter().cycle();
         let deadline = Instant::now() + LONG;
@@ -169,6 +169,7 @@ async fn a_connection_that_is_cut_again_and_again_misses_nothing() {
         }
         let job = client.until_status(&id, "succeeded").await;
         heard.check(&job);
+        assert!(heard.connections >= connections, "{heard:#?}");
     }
     system.stop().await;
 }
@@ -308,7 +309,7 @@ async fn the_stream_of_all_jobs_leaves_nothing_out_in_a_crowd() {
     });
     let open: Vec<_> = ids
         .iter()
-        .map(|id| (id, told.get(id).map(String::as_str).unwrap_or("never heard of")))
+        .map(|id| (id, told.get(id).map_or("never heard of", String::as_str)))
         .filter(|(_, status)| !is_over(status))
         .collect();
     assert_eq!(open, [], "of {} jobs", ids.len());

@@ -88,7 +88,8 @@ async fn forms_that_are_none_or_not_whole() {
     refused(no_boundary.body("x"), 415, "request_media_type").await;
     let other = Form::new().text("picture", "x");
     refused(post(&system).multipart(other), 422, "request_invalid").await;
-    refused(post(&system).multipart(Form::new()), 422, "request_invalid").await;
+    let nothing = post(&system).multipart(Form::new());
+    refused(nothing, 400, "request_malformed").await;
     let empty = post(&system).multipart(form("empty.png", Vec::new()));
     refused(empty, 422, "request_invalid").await;
     let garbage = post(&system).header("content-type", FORM);

@@ -28,12 +28,10 @@ impl Bus {
 
     /// From the leader, because a replica's answer can be older than what was read before.
     pub(crate) async fn last(&self, stream: &str, subject: &str) -> Result<Option<Last>, BusError> {
-        self.must_be_up("read")?;
+        let stream = self.stream(stream).await?;
         match self
-            .stream(stream)
+            .answered("read", stream.get_last_raw_message_by_subject(subject))
             .await?
-            .get_last_raw_message_by_subject(subject)
-            .await
         {
             Ok(message) => Ok(Some(Last {
                 revision: message.sequence,

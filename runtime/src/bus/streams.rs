@@ -37,7 +37,7 @@ async fn check_server(bus: &Bus) -> Result<(), BusError> {
 }
 
 async fn ensure(bus: &Bus, stream: &Stream) -> Result<(), BusError> {
-    let wanted = config(stream, bus.replicas);
+    let wanted = config(stream, bus.inner.replicas);
     let refused = |error| BusError::Refused {
         doing: "set up a stream",
         source: error,

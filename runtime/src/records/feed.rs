@@ -39,10 +39,15 @@ pub async fn follow(bus: Bus, events: mpsc::Sender<FeedEvent>, stop: Stop) {
         last: 0,
         caught_up: false,
     };
+    let mut connections = feed.bus.connections();
     loop {
+        connections.mark_unchanged();
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
+            // a single server that was started again does not know the consumer, and the library takes
+            // three heartbeats to notice
+            Ok(()) = connections.changed() => continue,
             outcome = feed.run() => match outcome {
                 Ok(()) => return,
                 Err(error) => tracing::debug!(error = telemetry::chain(&error), "following the records again"),
@@ -65,7 +70,7 @@ struct Feed {
 }
 
 impl Feed {
-    /// `Ok` when nobody listens any more.
+    /// `Ok` when nobody listens any more. May be dropped and begun again: nothing is left out.
     async fn run(&mut self) -> Result<(), BusError> {
         const DOING: &str = "follow the records";
         let stream = self.bus.stream(topology::JOBS).await?;
@@ -74,11 +79,11 @@ impl Feed {
             .await
             .map_err(|error| BusError::unavailable(DOING, error))?;
         if info.state.last_sequence < self.last {
-            self.last = 0;
-            self.caught_up = false;
             if !self.tell(FeedEvent::Reset).await {
                 return Ok(());
             }
+            self.last = 0;
+            self.caught_up = false;
         }
         let deliver_policy = match self.last {
             0 => DeliverPolicy::LastPerSubject,
@@ -116,7 +121,6 @@ impl Feed {
     async fn take(&mut self, message: &Message) -> bool {
         let Ok(info) = message.info() else { return true };
         let (revision, pending) = (info.stream_sequence, info.pending);
-        self.last = self.last.max(revision);
         let Some(id) = subjects::job_of(&message.subject) else {
             return true;
         };
@@ -135,6 +139,9 @@ impl Feed {
                 }
             }
         };
+        if told {
+            self.last = self.last.max(revision);
+        }
         told && (pending > 0 || self.catch_up().await)
     }
 
@@ -142,8 +149,9 @@ impl Feed {
         if self.caught_up {
             return true;
         }
-        self.caught_up = true;
-        self.tell(FeedEvent::CaughtUp).await
+        let told = self.tell(FeedEvent::CaughtUp).await;
+        self.caught_up |= told;
+        told
     }
 
     async fn tell(&self, event: FeedEvent) -> bool {

@@ -1,6 +1,6 @@
 //! The one door for all callers: HTTP and gRPC on the same port, over the same shared state.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{any::Any, ops::Deref, sync::Arc, time::Duration};
 
 use axum::Router;
 use prometheus_client::registry::Registry;
@@ -13,9 +13,12 @@ pub(crate) const ANYBODY: &str = "local";
 /// How long a sender of a body may be silent.
 pub(crate) const SILENCE: Duration = Duration::from_mins(1);
 
-/// What every call needs. Cloning gives another handle.
+/// What every call needs, behind one pointer, because every call clones it several times.
 #[derive(Clone)]
-pub struct Front {
+pub struct Front(Arc<Parts>);
+
+/// What every call needs.
+pub struct Parts {
     /// What can be asked about jobs.
     pub jobs: Jobs,
     /// What jobs made, and what people uploaded.
@@ -28,6 +31,20 @@ pub struct Front {
     pub readiness: Readiness,
     /// Ends the streams.
     pub stop: Stop,
+}
+
+impl From<Parts> for Front {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for Front {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 /// Everything that the gateway serves.

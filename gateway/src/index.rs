@@ -58,6 +58,12 @@ struct Entry {
 }
 
 impl Index {
+    /// Whether the record is newer than what is known.
+    pub fn is_news(&self, job: &Job) -> bool {
+        let known = job.id.parse().ok().and_then(|id: JobId| self.entries.get(&id));
+        known.is_none_or(|entry| entry.revision < job.revision)
+    }
+
     /// Takes a record; `false` where a newer one is known already.
     pub fn take(&mut self, job: Job) -> bool {
         let Ok(id) = job.id.parse::<JobId>() else {

@@ -37,7 +37,12 @@ use runtime::{
 use tokio::{net::TcpListener, sync::mpsc};
 
 use crate::{
-    files::Files, front::Front, grants::Grants, jobs::Jobs, keeper::Keeper, metrics::Metrics,
+    files::Files,
+    front::{Front, Parts},
+    grants::Grants,
+    jobs::Jobs,
+    keeper::Keeper,
+    metrics::Metrics,
     picture::Picture,
 };
 pub use settings::Settings;
@@ -96,14 +101,14 @@ pub async fn start(settings: Settings, bus: Bus, stop: Stop) -> Result<Running, 
         stop.clone(),
     );
     let files = Files::new(store.clone(), jobs.clone());
-    let front = Front {
+    let front = Front::from(Parts {
         jobs,
         files,
         grants: grants.clone(),
         registry: Arc::new(registry),
         readiness: readiness.clone(),
         stop: stop.clone(),
-    };
+    });
     let keeper = Keeper {
         records,
         queue,

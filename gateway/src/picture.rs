@@ -71,6 +71,9 @@ impl Picture {
     /// Takes a record that was just written or read; a newer one that is known already stays. Who listens
     /// to all jobs hears of it when its turn comes, so that no revision is passed over.
     pub fn take_record(&self, job: Job) {
+        if !self.read().index.is_news(&job) {
+            return;
+        }
         let changed = self.write().index.take(job.clone());
         if changed && let Ok(id) = job.id.parse() {
             self.tell_of_one(id, &of_job(job));

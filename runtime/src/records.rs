@@ -218,13 +218,15 @@ impl Records {
     }
 
     async fn put(&self, id: JobId, job: &Job, expected: u64) -> Result<u64, BusError> {
-        let stored = Job {
-            revision: 0,
-            waiting: None,
-            ..job.clone()
+        // what is filled in for readers is not stored
+        let bare = job.revision == 0 && job.waiting.is_none();
+        let payload = if bare {
+            job.encode_to_vec()
+        } else {
+            stored(job).encode_to_vec()
         };
         let mut message = PublishMessage::build()
-            .payload(stored.encode_to_vec().into())
+            .payload(payload.into())
             .expected_last_subject_sequence(expected);
         if lifecycle::is_finished(job.status()) {
             message = message.ttl(self.retention);
@@ -271,12 +273,16 @@ enum Found {
 }
 
 fn same_record(wanted: &Job, found: &Job) -> bool {
-    let bare = |job: &Job| Job {
+    stored(wanted) == stored(found)
+}
+
+/// The record without what is filled in for readers.
+fn stored(job: &Job) -> Job {
+    Job {
         revision: 0,
         waiting: None,
         ..job.clone()
-    };
-    bare(wanted) == bare(found)
+    }
 }
 
 /// Whether a message only marks that the subject's last one expired or was removed.

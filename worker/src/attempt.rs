@@ -128,9 +128,11 @@ impl<'a> Attempt<'a> {
             claim: held.claim,
             request,
             upstream: held.job.upstream.clone(),
-            reporter,
+            reporter: reporter.clone(),
             uploads: Uploads {
                 depot: desk.depot.clone(),
+                patience: desk.attempts.upload_patience,
+                reporter,
                 job: held.id,
                 attempt: held.job.attempt,
                 claim: held.claim,

@@ -1,6 +1,6 @@
 //! How far an attempt is: told by the backend, watched by the attempt.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use proto::lifecycle;
@@ -72,10 +72,10 @@ const MAX_GLIMPSE_BYTES: usize = 400 * 1024;
 /// Phases that an attempt may have; further changes of phase are not kept apart.
 const MAX_PHASES: usize = 16;
 
-/// The backend's end. Reports are never waited for.
-#[derive(Debug)]
+/// The backend's end. Reports are never waited for. Cloning gives another handle.
+#[derive(Debug, Clone)]
 pub struct Reporter {
-    sender: watch::Sender<Report>,
+    sender: Arc<watch::Sender<Report>>,
 }
 
 /// The attempt's end.
@@ -96,7 +96,12 @@ pub fn channel() -> (Reporter, Reports) {
         began_at: Instant::now(),
     };
     let (sender, reports) = watch::channel(report);
-    (Reporter { sender }, reports)
+    (
+        Reporter {
+            sender: Arc::new(sender),
+        },
+        reports,
+    )
 }
 
 impl Reporter {

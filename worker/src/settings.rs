@@ -38,6 +38,8 @@ pub struct AttemptSettings {
     pub cancel_grace: Duration,
     /// When the worker stops, running attempts get this long to finish.
     pub drain_grace: Duration,
+    /// How long an upload is tried again while nobody takes it.
+    pub upload_patience: Duration,
     /// Where the process kills itself, for drills.
     pub crash_at: CrashPoint,
 }
@@ -176,6 +178,11 @@ impl AttemptSettings {
                 "worker.drain_grace",
                 "20s",
                 "how long running attempts may take to finish when the worker stops",
+            ),
+            upload_patience: reader.get(
+                "worker.upload_patience",
+                "60s",
+                "how long a result is offered again while no gateway takes it",
             ),
             crash_at: CrashPoint::read(reader),
         }

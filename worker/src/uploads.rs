@@ -3,10 +3,10 @@
 //! By default both go through a gateway, which is asked over NATS for an address and permission; with a
 //! store of its own the worker writes there directly, under the same keys.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use bytes::Bytes;
-use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use proto::{
     failure::FailureCode,
     ids::{ArtifactId, AssetId, ClaimId, JobId},
@@ -21,10 +21,8 @@ use runtime::{
 };
 use tokio::time::{Instant, sleep};
 
-use crate::spool::Spool;
+use crate::{report::Reporter, spool::Spool};
 
-/// How long an upload is tried again while no gateway takes it.
-const PATIENCE: Duration = Duration::from_mins(1);
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Largest input that is read into memory.
@@ -60,6 +58,10 @@ impl Depot {
 #[derive(Debug)]
 pub struct Uploads {
     pub(crate) depot: Depot,
+    /// How long an upload is tried again while nobody takes it.
+    pub(crate) patience: Duration,
+    /// Told that an upload goes on, so that a long one is not taken for a stall.
+    pub(crate) reporter: Reporter,
     pub(crate) job: JobId,
     pub(crate) attempt: u32,
     pub(crate) claim: ClaimId,
@@ -96,11 +98,11 @@ impl Uploads {
             attempt: self.attempt,
             index,
         };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         let mut wait = FIRST_WAIT;
         loop {
             let stored = match &self.depot {
-                Depot::Store(store) => put(store, id, spool).await,
+                Depot::Store(store) => self.put(store, id, spool).await,
                 Depot::Gateway { bus, http, .. } => self.send(bus, http, id, spool).await,
             };
             match stored {
@@ -109,6 +111,7 @@ impl Uploads {
                 Err(Trouble::Again(failure)) if Instant::now() + wait > deadline => return Err(failure),
                 Err(Trouble::Again(failure)) => {
                     tracing::warn!(job.id = %self.job, failure.code, failure.message, "uploading again");
+                    self.reporter.alive();
                     sleep(wait).await;
                     wait = (wait * 2).min(LONGEST_WAIT);
                 }
@@ -235,22 +238,32 @@ impl Uploads {
             _ => Trouble::Again(failure(FailureCode::StoreUnavailable)),
         })
     }
-}
 
-async fn put(store: &Store, id: ArtifactId, spool: &Spool) -> Result<(), Trouble> {
-    let content = spool
-        .open()
-        .await
-        .map_err(|error| Trouble::Again(unavailable(&error)))?;
-    match store.put(&id.key(), Some(&spool.sha256), content).await {
-        Ok(_) => Ok(()),
-        Err(error @ StoreError::Full(_)) => {
-            Err(Trouble::Final(FailureCode::StoreFull.failure(chain(&error))))
+    async fn put(&self, store: &Store, id: ArtifactId, spool: &Spool) -> Result<(), Trouble> {
+        let content = self.read(spool).await?;
+        match store.put(&id.key(), Some(&spool.sha256), content).await {
+            Ok(_) => Ok(()),
+            Err(error @ StoreError::Full(_)) => {
+                Err(Trouble::Final(FailureCode::StoreFull.failure(chain(&error))))
+            }
+            Err(error @ StoreError::TooLarge(_)) => Err(Trouble::Final(
+                FailureCode::ArtifactTooLarge.failure(chain(&error)),
+            )),
+            Err(error) => Err(Trouble::Again(unavailable(&error))),
         }
-        Err(error @ StoreError::TooLarge(_)) => Err(Trouble::Final(
-            FailureCode::ArtifactTooLarge.failure(chain(&error)),
-        )),
-        Err(error) => Err(Trouble::Again(unavailable(&error))),
+    }
+
+    /// The content, each piece of which is a sign of life.
+    async fn read(
+        &self,
+        spool: &Spool,
+    ) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + Unpin + use<>, Trouble> {
+        let content = spool
+            .open()
+            .await
+            .map_err(|error| Trouble::Again(unavailable(&error)))?;
+        let reporter = self.reporter.clone();
+        Ok(content.inspect(move |_| reporter.alive()))
     }
 }
 

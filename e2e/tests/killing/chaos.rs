@@ -5,9 +5,9 @@ use std::{cell::RefCell, collections::BTreeSet, env, future::Future, time::Durat
 use e2e::{
     Client, History, Process,
     client::{rehearsal, sketch, slow},
-    patience::let_pass,
+    patience::{let_pass, within},
 };
-use futures::future::{join_all, join3};
+use futures::future::{join, join_all, join3};
 use proto::Status;
 use serde_json::Value;
 use tokio::{sync::Mutex, time::Instant};
@@ -17,7 +17,9 @@ use crate::scene::{Scene, extended, record, total, try_submit};
 const JOBS: u32 = 60;
 const FOR: Duration = Duration::from_secs(15);
 /// Within this time everything is over when nothing dies any more.
-const SETTLED: Duration = Duration::from_secs(60);
+const SETTLED: Duration = Duration::from_mins(1);
+/// Within this time every gateway knows what another one did.
+const SOON: Duration = Duration::from_secs(3);
 
 /// Numbers that follow from a seed (`SplitMix64`).
 struct Dice(u64);
@@ -85,77 +87,74 @@ async fn submit(gateways: &RefCell<Vec<Client>>, key: String, body: Value) -> St
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn everything_dies_at_random() {
-    let seed = seed();
-    println!("ORCHESTRATOR_TEST_SEED={seed}");
-    let mut dice = Dice(seed);
-    let mut scene = Scene::new().await;
-    let mut history = History::of(&scene.broker).await;
-    let (first, client) = scene.gateway().await;
-    let (second, other) = scene.gateway().await;
-    let clients = RefCell::new(vec![client.clone(), other]);
-    let gateways = [Mutex::new(first), Mutex::new(second)];
-    let mut workers = Vec::new();
-    for id in ["w1", "w2", "w3"] {
-        workers.push((id, Mutex::new(scene.worker(id, &[], &client).await)));
+/// The processes that die.
+struct Arena {
+    gateways: Vec<Mutex<Process>>,
+    /// A client of each gateway as it is now.
+    clients: RefCell<Vec<Client>>,
+    workers: Vec<(&'static str, Mutex<Process>)>,
+}
+
+impl Arena {
+    async fn open(scene: &Scene) -> Self {
+        let (first, client) = scene.gateway().await;
+        let (second, other) = scene.gateway().await;
+        let mut workers = Vec::new();
+        for id in ["w1", "w2", "w3"] {
+            workers.push((id, Mutex::new(scene.worker(id, &[], &client).await)));
+        }
+        Self {
+            gateways: vec![Mutex::new(first), Mutex::new(second)],
+            clients: RefCell::new(vec![client, other]),
+            workers,
+        }
     }
 
-    let end = Instant::now() + FOR;
-    let every = FOR / JOBS;
-    let mut script = dice.fork();
-    let submissions = join_all((0..JOBS).map(|number| {
-        let (body, clients) = (body(&mut script), &clients);
-        async move {
-            let_pass(every * number + Duration::from_millis(1)).await;
-            submit(clients, format!("{seed}-{number}"), body).await
-        }
-    }));
-    let Scene {
-        broker,
-        environment,
-        dir,
-    } = &mut scene;
-    let (environment, dir, broker) = (&*environment, &*dir, Mutex::new(broker));
-    let broker_dies = ordeal(dice.fork(), end, |away| {
-        let broker = &broker;
-        async move {
+    /// Lets everything die and come back until `end`, each by itself; afterwards everything runs.
+    #[expect(clippy::print_stdout, reason = "a failed test shows what went before")]
+    async fn ordeals(&self, scene: &mut Scene, dice: &mut Dice, end: Instant) {
+        let Scene {
+            broker,
+            environment,
+            dir,
+        } = scene;
+        let (environment, dir, broker) = (&*environment, dir.path(), &Mutex::new(broker));
+        let of_broker = ordeal(dice.fork(), end, |away| async move {
             let mut broker = broker.lock().await;
             broker.kill().await;
             let_pass(away).await;
             broker.restart().await;
-        }
-    });
-    let gateways_die = join_all(gateways.iter().enumerate().map(|(number, gateway)| {
-        let clients = &clients;
-        ordeal(dice.fork(), end, move |away| async move {
-            let mut gateway = gateway.lock().await;
-            gateway.kill().await;
-            let_pass(away).await;
-            let (process, client) = Process::gateway(dir.path(), environment).await;
-            *gateway = process;
-            clients.borrow_mut()[number] = client;
-        })
-    }));
-    let workers_die = join_all(workers.iter().map(|(id, worker)| {
-        ordeal(dice.fork(), end, move |away| async move {
-            let mut worker = worker.lock().await;
-            worker.kill().await;
-            let_pass(away).await;
-            let environment = extended(environment, &[("ORCHESTRATOR_WORKER_ID", *id)]);
-            *worker = Process::start(dir.path(), &["worker"], &environment);
-        })
-    }));
-    let deaths = join3(broker_dies, gateways_die, workers_die);
-    let (accepted, (brokers, gateway_deaths, worker_deaths)) =
-        futures::future::join(submissions, deaths).await;
-    println!("deaths: broker {brokers}, gateways {gateway_deaths:?}, workers {worker_deaths:?}");
+        });
+        let of_gateways = join_all(self.gateways.iter().enumerate().map(|(number, gateway)| {
+            ordeal(dice.fork(), end, move |away| async move {
+                let mut gateway = gateway.lock().await;
+                gateway.kill().await;
+                let_pass(away).await;
+                let (process, client) = Process::gateway(dir, environment).await;
+                *gateway = process;
+                self.clients.borrow_mut()[number] = client;
+            })
+        }));
+        let of_workers = join_all(self.workers.iter().map(|(id, worker)| {
+            ordeal(dice.fork(), end, move |away| async move {
+                let mut worker = worker.lock().await;
+                worker.kill().await;
+                let_pass(away).await;
+                let environment = extended(environment, &[("ORCHESTRATOR_WORKER_ID", *id)]);
+                *worker = Process::start(dir, &["worker"], &environment);
+            })
+        }));
+        let (broker, gateways, workers) = join3(of_broker, of_gateways, of_workers).await;
+        println!("deaths: broker {broker}, gateways {gateways:?}, workers {workers:?}");
+    }
+}
 
-    let client = clients.borrow()[0].clone();
-    client.until_ready().await;
+/// Every job ends soon, and fails only where its tries are used up.
+#[expect(clippy::print_stdout, reason = "a failed test shows what went before")]
+async fn check_ends(client: &Client, accepted: &[String]) {
     let calm = Instant::now();
     let mut failed = 0;
-    for id in &accepted {
+    for id in accepted {
         let left = SETTLED.saturating_sub(calm.elapsed());
         let job = record(&client.until_over(id, left).await);
         if job.status() == Status::Failed {
@@ -165,14 +164,41 @@ async fn everything_dies_at_random() {
         }
     }
     println!(
-        "all over {:?} after the last death, {failed} out of tries",
+        "over {:?} after the last death, {failed} out of tries",
         calm.elapsed()
     );
-    let different: BTreeSet<&String> = accepted.iter().collect();
-    assert_eq!(
-        (different.len(), total(&client).await),
-        (JOBS as usize, u64::from(JOBS)),
-        "a job a key"
-    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_dies_at_random() {
+    let seed = seed();
+    println!("ORCHESTRATOR_TEST_SEED={seed}");
+    let mut dice = Dice(seed);
+    let mut scene = Scene::new().await;
+    let mut history = History::of(&scene.broker).await;
+    let arena = Arena::open(&scene).await;
+
+    let end = Instant::now() + FOR;
+    let every = FOR / JOBS;
+    let mut script = dice.fork();
+    let submissions = join_all((0..JOBS).map(|number| {
+        let (body, clients) = (body(&mut script), &arena.clients);
+        async move {
+            let_pass(every * number + Duration::from_millis(1)).await;
+            submit(clients, format!("{seed}-{number}"), body).await
+        }
+    }));
+    let (accepted, ()) = join(submissions, arena.ordeals(&mut scene, &mut dice, end)).await;
+
+    for client in arena.clients.take() {
+        client.until_ready().await;
+        check_ends(&client, &accepted).await;
+        let different: BTreeSet<&String> = accepted.iter().collect();
+        assert_eq!(different.len(), JOBS as usize, "a job a key");
+        within(SOON, "the gateway to list each of them once", || async {
+            (total(&client).await == u64::from(JOBS)).then_some(())
+        })
+        .await;
+    }
     history.check(&accepted).await;
 }

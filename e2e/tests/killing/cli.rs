@@ -98,7 +98,7 @@ async fn the_exit_code_tells_how_a_job_ended() {
     );
     let failed = said.out.lines().next().expect("an id").to_owned();
 
-    let id = desk.system.client.submit(&slow(Duration::from_secs(60))).await;
+    let id = desk.system.client.submit(&slow(Duration::from_mins(1))).await;
     desk.system.client.until_status(&id, "running").await;
     let (watch, cancel) = (["watch", &id], ["cancel", &id, "--reason", "enough"]);
     let (_, cancelled) = tokio::join!(desk.expect(3, &watch), desk.expect(0, &cancel));

@@ -99,7 +99,7 @@ async fn a_job_whose_token_was_never_put_is_found() {
     let (id, now) = (JobId::generate(), clock::now());
     let accepted = request::accept(request, 7, now).expect("a request that can be");
     let job = lifecycle::submitted(id, &accepted, None, now);
-    let records = Records::new(scene.bus().await, Duration::from_secs(3600));
+    let records = Records::new(scene.bus().await, Duration::from_hours(1));
     let created = records.create(id, &job).await.expect("written");
     assert!(matches!(created, Created::New(_)));
 

@@ -103,8 +103,7 @@ async fn a_store_that_comes_back_in_time_costs_only_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_stays_broken_is_named() {
-    // longer than an upload is tried again
-    let mut system = System::without_worker(&[("ORCHESTRATOR_WORKER_STALL_TIMEOUT", "5m")]).await;
+    let mut system = System::without_worker(&[("ORCHESTRATOR_WORKER_UPLOAD_PATIENCE", "1s")]).await;
     let url = store(&system).display().to_string();
     system
         .add_worker("direct", &[("ORCHESTRATOR_WORKER_ARTIFACTS_URL", url.as_str())])

@@ -137,6 +137,8 @@ impl Bench {
     /// Where an attempt's files go.
     pub(super) fn uploads(&self, attempt: &Attempt) -> Uploads {
         Uploads {
+            patience: Duration::from_secs(5),
+            reporter: channel().0,
             depot: Depot::Store(self.store.clone()),
             job: self.job,
             attempt: attempt.number,

@@ -16,6 +16,9 @@ use uuid::Uuid;
 
 use crate::{jobs::Jobs, problem::Problem};
 
+/// Where an upload lies until its digest, and so its name, is known.
+pub(crate) const LANDING: &str = "uploads";
+
 /// As many bytes as are looked at to tell what a file is.
 const HEAD_BYTES: usize = 8 * 1024;
 const MAX_NAME_CHARS: usize = 200;
@@ -145,7 +148,7 @@ impl Files {
         let media_type = media_type(&head);
         let whole =
             stream::iter([Ok(head)]).chain(content.map_err(Into::<Box<dyn Error + Send + Sync>>::into));
-        let landing = format!("uploads/{}", Uuid::new_v4());
+        let landing = format!("{LANDING}/{}", Uuid::new_v4());
         let stored = self.store.put(&landing, None, whole).await?;
         let id = AssetId::from_sha256(&stored.sha256);
         let asset = Asset {

@@ -26,6 +26,7 @@ use tokio::{
 };
 
 use crate::{
+    files::LANDING,
     metrics::Metrics,
     picture::Picture,
     reconcile::{self, Deed, Suspect},
@@ -33,6 +34,11 @@ use crate::{
 
 /// How often deadlines and claims are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How many leases lie between two looks at what was left behind.
+const CLEAN_EVERY_LEASES: u32 = 4;
+/// An upload that was not touched for this long has broken off.
+const LANDING_AGE: Duration = Duration::from_hours(24);
 
 /// Looks after all jobs. Every gateway has one; their deeds do not disturb each other.
 #[derive(Debug, Clone)]
@@ -51,6 +57,13 @@ pub struct Keeper {
     pub timing: Timing,
     /// Where the state of the parts is noted.
     pub readiness: Readiness,
+}
+
+/// What it is time for.
+enum Tick {
+    Look,
+    Sweep,
+    Clean,
 }
 
 impl Keeper {
@@ -74,18 +87,21 @@ impl Keeper {
         let mut looks = interval(LOOK_EVERY);
         // two gateways that were started together do not sweep together
         let mut sweeps = interval(self.timing.sweep.mul_f64(0.8 + 0.4 * rand::random::<f64>()));
+        let mut cleanings = interval(self.timing.lease * CLEAN_EVERY_LEASES);
+        let mut strays = HashSet::new();
         let mut turns = self.picture.turns();
         let mut listening = self.picture.started();
-        for ticks in [&mut looks, &mut sweeps] {
+        for ticks in [&mut looks, &mut sweeps, &mut cleanings] {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         loop {
-            let sweep = tokio::select! {
+            let tick = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                _ = sweeps.tick() => true,
-                _ = looks.tick() => false,
-                Ok(()) = turns.changed() => false,
+                _ = cleanings.tick() => Tick::Clean,
+                _ = sweeps.tick() => Tick::Sweep,
+                _ = looks.tick() => Tick::Look,
+                Ok(()) = turns.changed() => Tick::Look,
             };
             self.note_readiness();
             if !self.records.bus().is_up() {
@@ -97,8 +113,10 @@ impl Keeper {
                 continue;
             }
             self.look(listening).await;
-            if sweep {
-                self.sweep().await;
+            match tick {
+                Tick::Look => {}
+                Tick::Sweep => self.sweep().await,
+                Tick::Clean => strays = self.clean(&strays).await,
             }
         }
     }
@@ -242,6 +260,35 @@ impl Keeper {
                 None
             }
         }
+    }
+
+    /// Removes what calls left behind that never came to their end: requests without a record, which were
+    /// `strays` the last time already, and uploads that broke off. Gives the strays of this time.
+    async fn clean(&self, strays: &HashSet<JobId>) -> HashSet<JobId> {
+        if let Err(error) = self.store.remove_old(LANDING, LANDING_AGE).await {
+            tracing::warn!(error = chain(&error), "old uploads that broke off stay");
+        }
+        let requests = match self.records.list_requests().await {
+            Ok(requests) => requests,
+            Err(error) => {
+                tracing::debug!(error = chain(&error), "requests without a job stay for now");
+                return strays.clone();
+            }
+        };
+        let mut found = HashSet::new();
+        for id in requests {
+            if self.picture.with_index(|index| index.contains(id))
+                || !matches!(self.records.load(id).await, Ok(None))
+            {
+                continue;
+            }
+            if !strays.contains(&id) {
+                found.insert(id);
+            } else if let Err(error) = self.records.remove_request(id).await {
+                tracing::warn!(job.id = %id, error = chain(&error), "a request without a job stays");
+            }
+        }
+        found
     }
 
     async fn remove_rest(&self, id: JobId) {

@@ -1,10 +1,8 @@
 //! What is published and not kept for long: progress, previews, and who is there.
 
-use std::collections::HashMap;
-
 use async_nats::jetstream::stream::DirectGetErrorKind;
 use bytes::Bytes;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use prost::Message;
 use proto::{
     ids::{JobId, WorkerId},
@@ -57,17 +55,8 @@ pub async fn last_preview(bus: &Bus, id: JobId) -> Result<Option<Preview>, BusEr
 /// # Errors
 /// From the broker.
 pub async fn workers(bus: &Bus) -> Result<Vec<Worker>, BusError> {
-    bus.must_be_up("list workers")?;
-    let broken = |error| BusError::unavailable("list workers", error);
-    let stream = bus.stream(topology::WORKERS).await?;
-    let info = stream.info_with_subjects(subjects::WORKERS).await;
-    let info = info.map_err(|error| BusError::unavailable("list workers", error))?;
-    let found: HashMap<String, usize> = info
-        .try_collect()
-        .await
-        .map_err(|error| broken(Box::new(error)))?;
     let mut workers = Vec::new();
-    for subject in found.into_keys() {
+    for subject in bus.subjects(topology::WORKERS, subjects::WORKERS).await? {
         workers.extend(last_value(bus, topology::WORKERS, subject).await?);
     }
     Ok(workers)

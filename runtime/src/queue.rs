@@ -12,7 +12,6 @@ use async_nats::{
         message::PublishMessage,
     },
 };
-use futures::TryStreamExt as _;
 use prost::Message as _;
 use proto::{
     Backend, Priority,
@@ -128,15 +127,8 @@ impl Queue {
     /// # Errors
     /// From the broker.
     pub async fn list(&self) -> Result<HashMap<JobId, Vec<String>>, BusError> {
-        self.bus.must_be_up("list the queue")?;
-        let broken = |error| BusError::unavailable("list the queue", error);
-        let stream = self.bus.stream(topology::QUEUE).await?;
-        let mut info = stream
-            .info_with_subjects(">")
-            .await
-            .map_err(|error| BusError::unavailable("list the queue", error))?;
         let mut jobs: HashMap<JobId, Vec<String>> = HashMap::new();
-        while let Some((subject, _)) = info.try_next().await.map_err(|error| broken(Box::new(error)))? {
+        for subject in self.bus.subjects(topology::QUEUE, ">").await? {
             if let Some(id) = subjects::job_of(&subject) {
                 jobs.entry(id).or_default().push(subject);
             }

@@ -206,6 +206,18 @@ impl Records {
         Err(ChangeError::Contended(id))
     }
 
+    /// The jobs whose requests lie beside their records, whether there is a record or not.
+    ///
+    /// # Errors
+    /// From the broker.
+    pub async fn list_requests(&self) -> Result<Vec<JobId>, BusError> {
+        let subjects = self.bus.subjects(topology::SPECS, subjects::SPECS).await?;
+        Ok(subjects
+            .iter()
+            .filter_map(|subject| subjects::job_of(subject))
+            .collect())
+    }
+
     /// Removes the request that lies beside a record that is gone.
     ///
     /// # Errors

@@ -2,12 +2,19 @@
 
 mod settings;
 
-use std::{error::Error as StdError, io, ops::Range, sync::Arc};
+use std::{
+    error::Error as StdError,
+    io,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{
-    GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart, path::Path,
+    GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart,
+    path::Path,
 };
 use proto::ids::hex;
 use sha2::{Digest as _, Sha256};
@@ -250,6 +257,26 @@ impl Store {
         Ok(removed.len())
     }
 
+    /// Removes the files whose keys begin with `prefix/` and that were not touched for `age`; gives their
+    /// number.
+    ///
+    /// # Errors
+    /// From the store.
+    pub async fn remove_old(&self, prefix: &str, age: Duration) -> Result<usize, StoreError> {
+        let is_old = move |meta: &ObjectMeta| {
+            std::future::ready(
+                SystemTime::from(meta.last_modified)
+                    .elapsed()
+                    .is_ok_and(|elapsed| elapsed >= age),
+            )
+        };
+        let locations = self.inner.list(Some(&Path::from(prefix))).try_filter(is_old);
+        let removed = self
+            .inner
+            .delete_stream(locations.map_ok(|meta| meta.location).boxed());
+        Ok(removed.try_collect::<Vec<Path>>().await?.len())
+    }
+
     /// Writes, reads and removes a small file, to see that the store works.
     ///
     /// # Errors
@@ -360,6 +387,30 @@ mod tests {
         ));
         assert!(matches!(store.get("k", None).await, Err(StoreError::Missing(_))));
         assert_eq!(files(&dir), 0);
+    }
+
+    #[tokio::test]
+    async fn only_old_files_are_removed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = store(&dir, 100);
+        for key in ["uploads/a", "uploads/b", "jobs/c"] {
+            store.put(key, None, parts(&["x"])).await.expect("stored");
+        }
+        assert_eq!(
+            store
+                .remove_old("uploads", Duration::from_hours(1))
+                .await
+                .expect("listed"),
+            0
+        );
+        assert_eq!(
+            store
+                .remove_old("uploads", Duration::ZERO)
+                .await
+                .expect("removed"),
+            2
+        );
+        assert_eq!(files(&dir), 1);
     }
 
     #[test]

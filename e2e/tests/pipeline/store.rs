@@ -7,7 +7,13 @@ use e2e::{
     client::sketch,
     patience::{until, within},
 };
+use proto::{ids::JobId, v1::JobRequest};
 use reqwest::StatusCode;
+use runtime::{
+    bus::{Bus, BusSettings},
+    records::Records,
+    settings::Reader,
+};
 use serde_json::{Value, json};
 
 use crate::story::{files, list, output, store};
@@ -243,5 +249,33 @@ async fn what_is_old_vanishes_with_its_files() {
         (client.get("/api/jobs").await.1["total"] == "0").then_some(())
     })
     .await;
+    system.stop().await;
+}
+
+/// What a gateway leaves behind that dies between storing a large request and the record.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_without_a_job_is_removed() {
+    let system = System::without_worker(&[]).await;
+    let settings = BusSettings::read(&mut Reader::new(Path::new("."), None, system.environment.clone()));
+    let bus = Bus::connect(&settings, "stray").await.expect("a connection");
+    let records = Records::new(bus, Duration::from_hours(1));
+    let large = "x".repeat(10_000);
+    let kept = system.client.submit_sketch(&large).await;
+    let stray = JobId::generate();
+    records
+        .store_request(stray, &JobRequest::default())
+        .await
+        .expect("stored");
+    until("the stray request to be removed", || async {
+        let left = records.list_requests().await.expect("listed");
+        (!left.contains(&stray)).then_some(left)
+    })
+    .await;
+    let left = records.list_requests().await.expect("listed");
+    assert_eq!(
+        left.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [kept],
+        "that of a job stays"
+    );
     system.stop().await;
 }

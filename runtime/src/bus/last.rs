@@ -8,6 +8,7 @@ use async_nats::{
     },
 };
 use bytes::Bytes;
+use futures::TryStreamExt as _;
 
 use super::{Bus, BusError};
 
@@ -50,6 +51,17 @@ impl Bus {
                 | LastRawMessageErrorKind::Other => Err(BusError::unavailable("read", error)),
             },
         }
+    }
+
+    /// The subjects on which a stream has messages, of those that match a pattern.
+    pub(crate) async fn subjects(&self, stream: &str, pattern: &str) -> Result<Vec<String>, BusError> {
+        const DOING: &str = "list subjects";
+        self.must_be_up(DOING)?;
+        let info = self.stream(stream).await?.info_with_subjects(pattern).await;
+        let info = info.map_err(|error| BusError::unavailable(DOING, error))?;
+        let counted: Result<Vec<(String, usize)>, _> = info.try_collect().await;
+        let counted = counted.map_err(|error| BusError::unavailable(DOING, error))?;
+        Ok(counted.into_iter().map(|(subject, _)| subject).collect())
     }
 
     /// Removes one message by its sequence; `false` where it is gone already.

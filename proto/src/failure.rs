@@ -160,7 +160,7 @@ failure_codes! {
         "../../docs/codes/store_unavailable.md";
     StoreFull = "store_full", Retry, 507, ResourceExhausted, Critical,
         "the artifact store is full",
-        "Free space where artifacts.url points, or shorten the retention; jobs go on by themselves.",
+        "Free space where artifacts.url points, or shorten the retention; then retry what has failed meanwhile.",
         "../../docs/codes/store_full.md";
     GatewayFault = "gateway_fault", Retry, 500, Internal, Error,
         "the gateway made a mistake",

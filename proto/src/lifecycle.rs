@@ -7,8 +7,7 @@ mod endings;
 mod timeline;
 
 use endings::{
-    end_attempt, end_lost_attempt, expire, fail_attempt, finish, finish_cancelled, request_cancel,
-    requeue_or_cancel,
+    end_attempt, end_lost_attempt, expire, fail_attempt, finish, finish_cancelled, hand_back, request_cancel,
 };
 use timeline::{record, record_phases};
 
@@ -47,6 +46,8 @@ pub enum Change {
         claim: ClaimId,
         /// Why.
         reason: String,
+        /// How its time was spent.
+        phases: Vec<Phase>,
     },
     /// The claim asked another service to do the work.
     NoteUpstream {
@@ -183,12 +184,14 @@ pub fn apply(job: &Job, change: Change, now: Millis) -> Result<Job, Refusal> {
             must_hold(job, dead)?;
             end_lost_attempt(&mut next, &reason, now);
         }
-        Change::HandBack { claim, reason } => {
+        Change::HandBack {
+            claim,
+            reason,
+            phases,
+        } => {
             must_hold(job, claim)?;
-            end_attempt(&mut next, None, now);
-            next.handed_back += 1;
-            record(&mut next, now, EventKind::HandedBack, &reason);
-            requeue_or_cancel(&mut next, None, now);
+            record_phases(&mut next, phases);
+            hand_back(&mut next, &reason, now);
         }
         Change::NoteUpstream { claim, upstream } => {
             must_hold(job, claim)?;

@@ -91,7 +91,11 @@ fn change(desk: &Desk, held: &Held, end: End, phases: Vec<Phase>) -> Option<Chan
             })
         }
         End::Cancelled => Some(Change::ConfirmCancel { claim, phases }),
-        End::HandBack(reason) => Some(Change::HandBack { claim, reason }),
+        End::HandBack(reason) => Some(Change::HandBack {
+            claim,
+            reason,
+            phases,
+        }),
         End::Lost => None,
     }
 }

@@ -60,6 +60,13 @@ pub(super) fn fail_attempt(job: &mut Job, failure: Failure, retry_at: Millis, no
     }
 }
 
+pub(super) fn hand_back(job: &mut Job, reason: &str, now: Millis) {
+    end_attempt(job, None, now);
+    job.handed_back += 1;
+    record(job, now, EventKind::HandedBack, reason);
+    requeue_or_cancel(job, None, now);
+}
+
 pub(super) fn end_lost_attempt(job: &mut Job, reason: &str, now: Millis) {
     let worker = job
         .claim
@@ -89,7 +96,7 @@ fn has_attempts_left(job: &Job) -> bool {
     job.attempt.saturating_sub(job.handed_back) < job.max_attempts
 }
 
-pub(super) fn requeue_or_cancel(job: &mut Job, retry_at: Option<Millis>, now: Millis) {
+fn requeue_or_cancel(job: &mut Job, retry_at: Option<Millis>, now: Millis) {
     if job.cancel.is_some() {
         finish_cancelled(job, now);
     } else {

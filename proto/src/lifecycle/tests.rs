@@ -168,6 +168,7 @@ fn a_lost_claim_cannot_change_anything() {
         Change::HandBack {
             claim: stale,
             reason: String::new(),
+            phases: vec![],
         },
         Change::NoteUpstream {
             claim: stale,
@@ -197,6 +198,7 @@ fn handing_back_costs_no_attempt_but_being_lost_does() {
             Change::HandBack {
                 claim: id,
                 reason: "drain".into(),
+                phases: vec![],
             },
             3_000,
         )
@@ -327,6 +329,7 @@ fn nth(n: u8, holder: ClaimId) -> Change {
         4 => Change::HandBack {
             claim: holder,
             reason: "r".into(),
+            phases: vec![],
         },
         5 => Change::NoteUpstream {
             claim: holder,

@@ -69,11 +69,7 @@ impl Watch {
     /// The next updates; `None` when the gateway stops or the job is gone.
     async fn next(mut self) -> Option<(Vec<Update>, Self)> {
         loop {
-            let update = tokio::select! {
-                biased;
-                () = self.stop.cancelled() => return None,
-                update = self.listener.recv() => update,
-            };
+            let update = hear(&mut self.listener, &self.stop).await?;
             let updates = match update {
                 Ok(Update {
                     update: Some(update::Update::Job(job)),
@@ -172,11 +168,7 @@ struct WatchAll {
 impl WatchAll {
     async fn next(mut self) -> Option<(Vec<Update>, Self)> {
         loop {
-            let update = tokio::select! {
-                biased;
-                () = self.stop.cancelled() => return None,
-                update = self.listener.recv() => update,
-            };
+            let update = hear(&mut self.listener, &self.stop).await?;
             let updates = match update {
                 Ok(Update {
                     update: Some(update::Update::Job(job)),
@@ -218,4 +210,13 @@ fn newest(updates: &[Update], told: u64) -> u64 {
         Some(update::Update::Event(_) | update::Update::Progress(_)) | None => None,
     });
     revisions.max().map_or(told, |newest| newest.max(told))
+}
+
+/// What happens next; `None` when the gateway stops.
+async fn hear(listener: &mut Receiver<Update>, stop: &Stop) -> Option<Result<Update, RecvError>> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => None,
+        update = listener.recv() => Some(update),
+    }
 }

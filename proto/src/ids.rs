@@ -30,11 +30,6 @@ macro_rules! uuid_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// From a UUID made elsewhere.
-            pub const fn from_uuid(uuid: Uuid) -> Self {
-                Self(uuid)
-            }
-
             /// The UUID itself.
             pub const fn uuid(self) -> Uuid {
                 self.0

@@ -42,13 +42,6 @@ pub fn explain<'a>(job: &Job, fleet: impl IntoIterator<Item = &'a Worker>, now: 
     })
 }
 
-/// Whether some worker could take the job, now or when it has a free slot.
-pub fn is_servable<'a>(job: &Job, fleet: impl IntoIterator<Item = &'a Worker>) -> bool {
-    fleet
-        .into_iter()
-        .any(|worker| standing(job, worker).rank() >= Standing::Busy.rank())
-}
-
 /// How near one worker is to taking one job, from far to near.
 enum Standing<'a> {
     OtherBackend,

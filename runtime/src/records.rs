@@ -154,14 +154,6 @@ impl Records {
         }
     }
 
-    /// Replaces the record of revision `expected`; gives the new revision.
-    ///
-    /// # Errors
-    /// [`BusError::Conflict`] where the record is not at that revision any more.
-    pub async fn replace(&self, id: JobId, job: &Job, expected: u64) -> Result<u64, BusError> {
-        self.put(id, job, expected).await
-    }
-
     /// Applies a change to the newest record, however often others get in between. `known` is a record
     /// that may still be the newest; it saves a read.
     ///

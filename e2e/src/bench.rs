@@ -44,15 +44,6 @@ pub struct Latency {
     pub done: Vec<f64>,
 }
 
-/// Jobs a second.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Rate {
-    /// Accepted, of those submitted as fast as `at_once` callers can.
-    pub accepted: f64,
-    /// Over.
-    pub done: f64,
-}
-
 /// What one wants to be told about: start and end of a job.
 type Waiter = (Option<oneshot::Sender<Instant>>, Option<oneshot::Sender<Instant>>);
 
@@ -179,7 +170,7 @@ pub async fn accept<C: Contestant + 'static>(
     lookout: Arc<Lookout>,
     at_once: usize,
     jobs: usize,
-) -> anyhow::Result<Rate> {
+) -> anyhow::Result<f64> {
     let began = Instant::now();
     let places = Arc::new(Semaphore::new(at_once));
     let mut calls = tokio::task::JoinSet::new();
@@ -200,10 +191,7 @@ pub async fn accept<C: Contestant + 'static>(
     for end in ends {
         tokio::time::timeout(Duration::from_mins(1), end).await??;
     }
-    Ok(Rate {
-        accepted,
-        done: jobs as f64 / began.elapsed().as_secs_f64(),
-    })
+    Ok(accepted)
 }
 
 /// The value below which `share` (0 to 1) of the values lie.

@@ -141,10 +141,9 @@ impl Keeper {
     /// `listening` is since when workers could have been heard without a break.
     async fn look(&self, listening: Millis) {
         let (lease, now) = (self.timing.lease, clock::now());
-        let deeds = self.picture.with_index(|index| {
-            self.picture
-                .with_fleet(|fleet| reconcile::urgent(index, fleet, lease, listening, now))
-        });
+        let deeds = self
+            .picture
+            .with_index_and_fleet(|index, fleet| reconcile::urgent(index, fleet, lease, listening, now));
         self.act(deeds).await;
     }
 
@@ -160,9 +159,8 @@ impl Keeper {
         match self.queue.list().await {
             Ok(tokens) => {
                 let now = clock::now();
-                let deeds = self.picture.with_index(|index| {
-                    self.picture
-                        .with_fleet(|fleet| reconcile::sweep(index, &tokens, fleet, settle, now))
+                let deeds = self.picture.with_index_and_fleet(|index, fleet| {
+                    reconcile::sweep(index, &tokens, fleet, settle, now)
                 });
                 self.act(deeds).await;
             }

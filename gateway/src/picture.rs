@@ -178,6 +178,12 @@ impl Picture {
         look(&self.read().fleet)
     }
 
+    /// Reads both under one lock. Taking the lock a second time while a writer waits would never end.
+    pub fn with_index_and_fleet<T>(&self, look: impl FnOnce(&Index, &Fleet) -> T) -> T {
+        let state = self.read();
+        look(&state.index, &state.fleet)
+    }
+
     /// Forgets workers that were not heard of for this long.
     pub fn prune_fleet(&self, keep: Duration) {
         self.write().fleet.prune(clock::now(), keep);

@@ -113,11 +113,10 @@ pub fn sweep(index: &Index, tokens: &Tokens, fleet: &Fleet, settle: Duration, no
         let updated = moment::maybe_millis(job.updated_at.as_ref()).unwrap_or_default();
         if !tokens.contains_key(&id) {
             deeds.push(Deed::PutToken(id));
-        } else if now.saturating_sub(due.max(updated)) > as_millis(UNTOUCHED) {
-            let free = waiting::explain(job, present.iter().copied(), now);
-            if free.is_some_and(|waiting| waiting.message.ends_with("is about to take it")) {
-                deeds.push(Deed::RenewToken(id));
-            }
+        } else if now.saturating_sub(due.max(updated)) > as_millis(UNTOUCHED)
+            && waiting::has_taker(job, present.iter().copied())
+        {
+            deeds.push(Deed::RenewToken(id));
         }
     }
     for (id, subjects) in tokens {

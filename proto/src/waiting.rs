@@ -42,6 +42,13 @@ pub fn explain<'a>(job: &Job, fleet: impl IntoIterator<Item = &'a Worker>, now: 
     })
 }
 
+/// Whether some worker could take the job at this moment.
+pub fn has_taker<'a>(job: &Job, fleet: impl IntoIterator<Item = &'a Worker>) -> bool {
+    fleet
+        .into_iter()
+        .any(|worker| !worker.stopped && matches!(standing(job, worker), Standing::Free))
+}
+
 /// How near one worker is to taking one job, from far to near.
 enum Standing<'a> {
     OtherBackend,

@@ -49,7 +49,7 @@ async fn round<C: Contestant + 'static>(
     let accepted = accept(contestant.clone(), lookout.clone(), AT_ONCE, ACCEPT_JOBS)
         .await
         .context("accepting")?;
-    figures.accepted.push(accepted.accepted);
+    figures.accepted.push(accepted);
     Ok(())
 }
 

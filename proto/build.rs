@@ -4,7 +4,9 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const FILES: &[&str] = &["artifact", "job", "queue", "request", "service", "worker"];
+const FILES: &[&str] = &[
+    "artifact", "catalog", "host", "job", "queue", "request", "service", "worker", "workflow",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=orchestrator");

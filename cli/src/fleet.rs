@@ -146,6 +146,7 @@ mod tests {
             name: "sd15.safetensors".into(),
             backend: Backend::Comfyui.into(),
             workers: vec!["w1".into(), "w2".into()],
+            ..ModelPlace::default()
         };
         let text = model_listing(&[model]);
         assert!(

@@ -125,6 +125,7 @@ impl Fleet {
             name,
             backend,
             workers,
+            ..ModelPlace::default()
         };
         places.into_iter().map(place).collect()
     }

@@ -21,6 +21,8 @@ pub const PROGRESS: &str = "orch.progress.*";
 pub const PREVIEWS: &str = "orch.preview.*";
 /// Announcements of all workers.
 pub const WORKERS: &str = "orch.worker.*";
+/// All stored workflows.
+pub const WORKFLOWS: &str = "orch.workflow.*";
 /// Asks any gateway for permission to upload an artifact.
 pub const GRANT_UPLOAD: &str = "orch.rpc.grant-upload";
 /// Asks any gateway where an asset can be fetched.
@@ -89,6 +91,16 @@ pub fn name(id: &WorkerId) -> String {
 /// Asks one life of a worker whether it works on a job.
 pub fn ownership(incarnation: Incarnation) -> String {
     format!("orch.own.{incarnation}")
+}
+
+/// Asks a worker about itself, its ComfyUI and its files.
+pub fn host(id: &WorkerId) -> String {
+    format!("orch.host.{id}")
+}
+
+/// One stored workflow. Its name has been checked.
+pub fn workflow(name: &str) -> String {
+    format!("orch.workflow.{name}")
 }
 
 /// Asks one life of a worker to look at a job's record at once.

@@ -56,6 +56,9 @@ pub const PROGRESS: &str = "ORCH_PROGRESS";
 /// Last announcement of each worker.
 pub const WORKERS: &str = "ORCH_WORKERS";
 
+/// Workflows that people keep.
+pub const WORKFLOWS: &str = "ORCH_WORKFLOWS";
+
 const MIB: i64 = 1024 * 1024;
 const KIB: i32 = 1024;
 
@@ -127,6 +130,18 @@ pub const STREAMS: &[Stream] = &[
         immutable: false,
         marker_ttl: None,
         compressed: false,
+    },
+    Stream {
+        name: WORKFLOWS,
+        subjects: &[subjects::WORKFLOWS],
+        kind: Kind::LastValue,
+        memory: false,
+        max_age: Duration::ZERO,
+        max_bytes: -1,
+        max_message_bytes: 900 * KIB,
+        immutable: false,
+        marker_ttl: None,
+        compressed: true,
     },
 ];
 

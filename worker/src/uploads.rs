@@ -127,6 +127,7 @@ impl Uploads {
             sha256: spool.sha256.clone(),
             width,
             height,
+            ..Artifact::default()
         })
     }
 

@@ -199,7 +199,7 @@ mod tests {
             sampler: "dpmpp_2m".to_owned(),
             scheduler: "karras".to_owned(),
             batch_size: 3,
-            graph: String::new(),
+            ..ComfyUiRequest::default()
         };
         let plan = plan(&request, "job-1").expect("a plan");
         assert_eq!((plan.source, plan.assets.len()), (Source::Template, 0));

@@ -126,6 +126,7 @@ async fn look(client: &Client) -> Result<Look, Error> {
         models.extend(names.into_iter().map(|name| Model {
             kind: kind.to_owned(),
             name,
+            ..Model::default()
         }));
     };
     for (kind, folder) in FOLDERS {

@@ -180,6 +180,7 @@ mod tests {
         Model {
             kind: kind.to_owned(),
             name: name.to_owned(),
+            ..Model::default()
         }
     }
 

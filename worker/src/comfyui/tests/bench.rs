@@ -244,7 +244,7 @@ pub(super) fn template() -> ComfyUiRequest {
         sampler: "euler".to_owned(),
         scheduler: "normal".to_owned(),
         batch_size: 1,
-        graph: String::new(),
+        ..ComfyUiRequest::default()
     }
 }
 

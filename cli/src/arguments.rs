@@ -7,14 +7,19 @@ use clap_complete::Shell;
 
 use crate::{
     client::ClientArguments,
+    comfyui::ComfyuiCommand,
     config::ConfigCommand,
     doctor::DoctorArguments,
+    download::DownloadArguments,
     exit,
     explain::ExplainArguments,
+    ignite::IgniteArguments,
     jobs::{CancelArguments, JobArguments, JobsArguments, RetryArguments},
+    models::ModelsArguments,
     submit::SubmitArguments,
     timeline::EventsArguments,
     watch::WatchArguments,
+    workflows::WorkflowsArguments,
 };
 
 /// Runs image generation on your own GPU hosts: accepts jobs, shares them out to workers, keeps what they make.
@@ -55,10 +60,19 @@ pub(crate) enum Command {
     Run(JobArguments),
     /// Show what happened to a job, in order
     Events(EventsArguments),
+    /// Save what a job made, or its recipe
+    Download(DownloadArguments),
     /// List the workers and what they are doing
     Workers(ClientArguments),
-    /// List the models that workers offer
-    Models(ClientArguments),
+    /// List the models that workers offer; check them, and where ComfyUI looks for them
+    Models(ModelsArguments),
+    /// Start, stop and look at the ComfyUI beside a worker
+    #[command(subcommand)]
+    Comfyui(ComfyuiCommand),
+    /// Bring everything up that is not running, and tell each step
+    Ignite(IgniteArguments),
+    /// List, store, check and run workflows: graphs with named parameters
+    Workflows(WorkflowsArguments),
     /// Look at the settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -88,7 +102,12 @@ impl Command {
             Self::Cancel(asked) => asked.client.json,
             Self::Retry(asked) => asked.client.json,
             Self::Events(asked) => asked.client.json,
-            Self::Workers(asked) | Self::Models(asked) => asked.json,
+            Self::Download(asked) => asked.client.json,
+            Self::Workers(asked) => asked.json,
+            Self::Models(asked) => asked.is_json(),
+            Self::Comfyui(command) => command.client().json,
+            Self::Ignite(asked) => asked.client.json,
+            Self::Workflows(asked) => asked.client().json,
             Self::Doctor(asked) => asked.client.json,
             Self::Config(ConfigCommand::Check(check)) => check.json,
             Self::Up
@@ -112,6 +131,21 @@ mod tests {
     }
 
     #[test]
+    fn options_of_every_command_do_not_stand_under_those_of_a_kind_of_job() {
+        let command = Arguments::command();
+        let submit = command.find_subcommand("submit").expect("submit");
+        let heading = |name: &str| {
+            let option = submit.get_arguments().find(|option| option.get_id() == name);
+            option.expect(name).get_help_heading()
+        };
+        assert_eq!((heading("gateway"), heading("json")), (None, None));
+        assert_eq!(
+            (heading("lora"), heading("priority")),
+            (Some("ComfyUI"), Some("Job"))
+        );
+    }
+
+    #[test]
     fn the_settings_file_may_be_named_anywhere() {
         let arguments =
             Arguments::try_parse_from(["orchestrator", "up", "--config", "x.toml"]).expect("parsed");
@@ -130,6 +164,10 @@ mod tests {
         let is_json = |line: &[&str]| Arguments::try_parse_from(line).expect("parsed").command.is_json();
         assert!(is_json(&["orchestrator", "jobs", "--json"]));
         assert!(is_json(&["orchestrator", "config", "check", "--json"]));
+        assert!(is_json(&["orchestrator", "models", "--json"]));
+        assert!(is_json(&["orchestrator", "models", "verify", "--json"]));
+        assert!(is_json(&["orchestrator", "comfyui", "logs", "--json"]));
+        assert!(is_json(&["orchestrator", "workflows", "get", "x", "--json"]));
         assert!(!is_json(&["orchestrator", "up"]));
     }
 }

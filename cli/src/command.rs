@@ -6,13 +6,13 @@ use url::Url;
 use crate::{
     arguments::{Arguments, Command, CompletionsArguments},
     client::ClientArguments,
-    config, doctor,
+    comfyui, config, doctor, download,
     exit::Exit,
-    explain, fleet, jobs, output,
+    explain, fleet, ignite, jobs, models, output,
     problem::Problem,
     roles::{self, Role},
     settings::{self, Settings},
-    submit, timeline, up, watch,
+    submit, timeline, up, watch, workflows,
 };
 
 /// Does what the command line asks for.
@@ -60,7 +60,23 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Problem> {
             timeline::run(asked, &gateway).await
         }
         Command::Workers(asked) => fleet::workers(&asked, &at(&asked)?).await,
-        Command::Models(asked) => fleet::models(&asked, &at(&asked)?).await,
+        Command::Download(asked) => {
+            let gateway = at(&asked.client)?;
+            download::run(asked, &gateway).await
+        }
+        Command::Models(asked) => models::run(asked, config, at).await,
+        Command::Comfyui(command) => {
+            let gateway = at(command.client())?;
+            comfyui::run(command, &gateway).await
+        }
+        Command::Ignite(asked) => {
+            let gateway = at(&asked.client)?;
+            ignite::run(asked, &gateway).await
+        }
+        Command::Workflows(asked) => {
+            let gateway = at(asked.client())?;
+            workflows::run(asked, &gateway).await
+        }
         Command::Config(command) => config::run(&command, config),
         Command::Doctor(asked) => doctor::run(&asked, config).await,
         Command::Explain(asked) => explain::run(&asked),

@@ -1,12 +1,14 @@
 //! `orchestrator doctor`: looks at everything that is needed, and says what to do about what is not there.
 
 mod checks;
+mod hosts;
 
 use std::path::Path;
 
 use clap::Args;
 use runtime::settings::Reader;
 use serde::Serialize;
+use worker::models::ModelSettings;
 
 use crate::{client::ClientArguments, exit::Exit, output, problem::Problem, settings::Settings};
 
@@ -84,7 +86,11 @@ pub(crate) async fn run(arguments: &DoctorArguments, config: Option<&Path>) -> R
     tell(checks::broker(&settings).await)?;
     tell(checks::gateway(&gateway).await)?;
     if let Some(url) = settings.worker.comfyui_url() {
-        tell(vec![checks::comfyui(url).await])?;
+        tell(hosts::comfyui(url).await)?;
+    }
+    // what is wrong with other settings was told before
+    if let Some(models) = ModelSettings::read(&mut Reader::of_process(config)) {
+        tell(vec![hosts::models(&models)])?;
     }
     Ok(if all_good { Exit::Success } else { Exit::Failure })
 }

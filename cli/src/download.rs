@@ -5,11 +5,68 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use proto::v1::Artifact;
+use clap::Args;
+use proto::{lifecycle, v1::Artifact};
 use sha2::{Digest as _, Sha256};
 use tokio::{fs, io::AsyncWriteExt as _};
+use url::Url;
 
-use crate::{client::Client, exit::Exit, problem::Problem};
+use crate::{
+    client::{Client, ClientArguments},
+    exit::Exit,
+    output,
+    problem::Problem,
+};
+
+/// What `download` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+    orchestrator download 019f3a --output out/
+    orchestrator download 019f3a --recipe --output recipe.json")]
+pub(crate) struct DownloadArguments {
+    /// The job's id, or the beginning of it
+    #[arg(value_name = "ID")]
+    pub(crate) job: String,
+    /// The recipe instead of the results: request, graph, models with hashes, seed and versions, as JSON
+    #[arg(long)]
+    pub(crate) recipe: bool,
+    /// Where to: a file, or a directory
+    #[arg(long, short, value_name = "FILE|DIR", default_value = "./")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) client: ClientArguments,
+}
+
+/// Saves what a job made, or how.
+pub(crate) async fn run(asked: DownloadArguments, gateway: &Url) -> Result<Exit, Problem> {
+    let client = Client::connect(gateway).await?;
+    let id = client.find(&asked.job).await?;
+    let job = client.get(id).await?;
+    let wanted: Vec<Artifact> = if asked.recipe {
+        job.recipe.clone().into_iter().collect()
+    } else {
+        job.outputs.clone()
+    };
+    if wanted.is_empty() {
+        let what = if asked.recipe { "recipe" } else { "result" };
+        let problem = Problem::new(Exit::Unknown, format!("job {id} has no {what}"));
+        return Err(if lifecycle::is_finished(job.status()) {
+            problem.with_remedy(format!("orchestrator job {id} shows how it ended"))
+        } else {
+            problem.with_remedy(format!("orchestrator watch {id} waits until it is over"))
+        });
+    }
+    for path in save_all(&client, &wanted, &Target::of(&asked.output)).await? {
+        let path = path.display().to_string();
+        if asked.client.json {
+            output::json(&serde_json::json!({ "path": path }))?;
+        } else {
+            output::line(path)?;
+        }
+    }
+    Ok(Exit::Success)
+}
 
 /// Where outputs go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +174,7 @@ async fn fetch(
             artifact.id, artifact.sha256
         );
         Err(Problem::new(Exit::Failure, detail)
-            .with_remedy("Save it again with `orchestrator watch ID --output …`."))
+            .with_remedy("Save it again with `orchestrator download ID --output …`."))
     }
 }
 

@@ -1,8 +1,8 @@
-//! `orchestrator workers` and `models`: who is here, and what they have.
+//! `orchestrator workers`: who is here, and what they are doing.
 
 use proto::{
     moment::{Millis, maybe_millis},
-    v1::{BackendOffer, ModelPlace, Worker},
+    v1::{BackendOffer, Worker},
 };
 use runtime::clock;
 use url::Url;
@@ -26,21 +26,6 @@ pub(crate) async fn workers(arguments: &ClientArguments, gateway: &Url) -> Resul
         output::note("no worker is here; start one with `orchestrator worker` or `orchestrator up`");
     } else {
         output::line(worker_listing(&workers, clock::now()))?;
-    }
-    Ok(Exit::Success)
-}
-
-/// Shows the models.
-pub(crate) async fn models(arguments: &ClientArguments, gateway: &Url) -> Result<Exit, Problem> {
-    let models = Client::connect(gateway).await?.models().await?;
-    if arguments.json {
-        for model in &models {
-            output::json(model)?;
-        }
-    } else if models.is_empty() {
-        output::note("no worker offers a model; sketch needs none, ComfyUI's appear when its worker sees it");
-    } else {
-        output::line(model_listing(&models))?;
     }
     Ok(Exit::Success)
 }
@@ -91,18 +76,6 @@ const fn standing(worker: &Worker) -> &'static str {
     }
 }
 
-fn model_listing(models: &[ModelPlace]) -> String {
-    let rows = models.iter().map(|model| {
-        vec![
-            model.kind.clone(),
-            model.name.clone(),
-            model.backend().as_str_name().to_owned(),
-            model.workers.join(", "),
-        ]
-    });
-    table::table(&["KIND", "NAME", "BACKEND", "WORKERS"], rows)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,24 +109,6 @@ mod tests {
         assert_eq!(
             words.join(" "),
             "w1 draining sketch 1/2, comfyui: not reachable 1m 2s"
-        );
-    }
-
-    #[test]
-    fn a_model_shows_where_it_is() {
-        let model = ModelPlace {
-            kind: "checkpoint".into(),
-            name: "sd15.safetensors".into(),
-            backend: Backend::Comfyui.into(),
-            workers: vec!["w1".into(), "w2".into()],
-            ..ModelPlace::default()
-        };
-        let text = model_listing(&[model]);
-        assert!(
-            text.lines()
-                .nth(1)
-                .is_some_and(|line| line.ends_with("comfyui  w1, w2")),
-            "{text}"
         );
     }
 }

@@ -259,13 +259,24 @@ fn details(job: &Job, zone: &TimeZone) -> String {
             format!("{} ({}{pixels}, {size})", artifact.filename, artifact.media_type),
         ));
     }
+    let substitutions = job.substitutions.iter();
+    lines.extend(substitutions.map(|one| ("replaced", watch::replaced(one))));
+    if let Some(recipe) = &job.recipe {
+        let size = ByteSize(recipe.size_bytes);
+        let fetch = format!("orchestrator download {} --recipe", job.id);
+        lines.push(("recipe", format!("{} ({size}); {fetch}", recipe.filename)));
+    }
     table::details(&lines)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::{failure::FailureCode, moment::timestamp, v1::Artifact};
+    use proto::{
+        failure::FailureCode,
+        moment::timestamp,
+        v1::{Artifact, Substitution},
+    };
 
     fn job() -> Job {
         Job {
@@ -304,10 +315,26 @@ mod tests {
             height: 32,
             ..Artifact::default()
         }];
+        job.recipe = Some(Artifact {
+            filename: "recipe.json".into(),
+            size_bytes: 1_024,
+            ..Artifact::default()
+        });
+        job.substitutions = vec![Substitution {
+            pointer: "/comfyui/sampler".into(),
+            given: "Euler a".into(),
+            used: "euler_ancestral".into(),
+            reason: String::new(),
+        }];
         let text = details(&job, &TimeZone::UTC);
         assert!(text.contains("created   1970-01-01 00:00:00"), "{text}");
         assert!(
             text.contains("file      lake.png (image/png, 64x32, 2.0 KiB)"),
+            "{text}"
+        );
+        assert!(
+            text.contains("replaced  sampler: Euler a → euler_ancestral")
+                && text.contains("recipe    recipe.json (1.0 KiB); orchestrator download 018f"),
             "{text}"
         );
         assert!(

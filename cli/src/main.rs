@@ -2,14 +2,20 @@
 
 mod arguments;
 mod client;
+mod comfyui;
 mod command;
 mod config;
+mod contract;
 mod doctor;
 mod download;
 mod exit;
 mod explain;
 mod fleet;
+mod http;
+mod ignite;
 mod jobs;
+mod meter;
+mod models;
 mod moment;
 mod output;
 mod problem;
@@ -21,6 +27,7 @@ mod table;
 mod timeline;
 mod up;
 mod watch;
+mod workflows;
 
 use std::{process::ExitCode, time::Duration};
 

@@ -104,6 +104,53 @@ impl Problem {
         }
     }
 
+    /// A refusal over HTTP: a problem document, or what else stands there with a status.
+    pub(crate) fn of_answer(status: u16, body: &[u8]) -> Self {
+        match serde_json::from_slice::<Document>(body) {
+            Ok(document) if !document.is_empty() => Self::of(document, Some(status)),
+            _ => Self::new(
+                exit_of_http(status),
+                format!("the gateway answered with HTTP status {status}"),
+            )
+            .with_remedy("Check the address: what answers there may be no gateway of this version."),
+        }
+    }
+
+    /// A problem document out of an answer or an event: the gateway is there, whoever else is not.
+    pub(crate) fn of_document(document: &serde_json::Value) -> Self {
+        let document = Document::deserialize(document).unwrap_or_default();
+        let problem = Self::of(document, None);
+        if problem.is_unreachable() {
+            Self {
+                exit: Exit::Failure,
+                ..problem
+            }
+        } else {
+            problem
+        }
+    }
+
+    fn of(document: Document, status: Option<u16>) -> Self {
+        let known = FailureCode::parse(&document.code);
+        let exit = match (known, document.status.or(status)) {
+            (Some(code), _) => exit_of(code.grpc()),
+            (None, Some(status)) => exit_of_http(status),
+            (None, None) => Exit::Failure,
+        };
+        let told = [document.detail, document.message, document.title]
+            .into_iter()
+            .find(|text| !text.is_empty());
+        Self {
+            exit,
+            code: Some(document.code).filter(|code| !code.is_empty()),
+            detail: told.unwrap_or_else(|| "it did not work, and the gateway did not say why".to_owned()),
+            remedy: Some(document.remedy)
+                .filter(|remedy| !remedy.is_empty())
+                .or_else(|| known.map(|code| code.remedy().to_owned())),
+            faults: document.faults,
+        }
+    }
+
     /// Whether the call may come through when it is made again.
     pub(crate) fn is_unreachable(&self) -> bool {
         self.exit == Exit::Unreachable
@@ -130,17 +177,31 @@ impl Problem {
     }
 }
 
+/// A problem document (RFC 9457) as gateways write it, or a failure of the contract.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Document {
+    status: Option<u16>,
+    title: String,
+    detail: String,
+    message: String,
+    code: String,
+    remedy: String,
+    faults: Vec<Fault>,
+}
+
+impl Document {
+    const fn is_empty(&self) -> bool {
+        self.code.is_empty() && self.detail.is_empty() && self.title.is_empty()
+    }
+}
+
 fn header(status: &tonic::Status, name: &str) -> Option<String> {
     status.metadata().get(name)?.to_str().ok().map(str::to_owned)
 }
 
 /// The parts of the request that are to blame, out of the problem document beside the status.
 fn faults(status: &tonic::Status) -> Vec<Fault> {
-    #[derive(Default, Deserialize)]
-    struct Document {
-        #[serde(default)]
-        faults: Vec<Fault>,
-    }
     let document = status
         .metadata()
         .get_bin("orchestrator-problem-bin")
@@ -166,6 +227,17 @@ const fn exit_of(code: tonic::Code) -> Exit {
         | Code::Aborted
         | Code::Unauthenticated => Exit::Refused,
         Code::Cancelled | Code::Unknown | Code::Internal | Code::DataLoss => Exit::Failure,
+    }
+}
+
+/// The exit that an HTTP status stands for, where the code is not known.
+const fn exit_of_http(status: u16) -> Exit {
+    match status {
+        400 | 405 | 406 | 413 | 415 | 422 => Exit::Usage,
+        404 | 410 => Exit::Unknown,
+        401 | 403 | 409 | 412 | 429 => Exit::Refused,
+        502..=504 => Exit::Unreachable,
+        _ => Exit::Failure,
     }
 }
 
@@ -262,6 +334,31 @@ mod tests {
             problem.remedy.as_deref(),
             Some(FailureCode::RequestInvalid.remedy())
         );
+    }
+
+    #[test]
+    fn a_refusal_over_http_is_told_like_one_over_grpc() {
+        let document =
+            br#"{"type":"/docs/codes/job_unknown","status":404,"detail":"no such job","code":"job_unknown",
+            "remedy":"Look.","faults":[{"pointer":"/a","message":"b"}]}"#;
+        let problem = Problem::of_answer(404, document);
+        assert_eq!(
+            (problem.exit, problem.code.as_deref(), problem.remedy.as_deref()),
+            (Exit::Unknown, Some("job_unknown"), Some("Look."))
+        );
+        assert_eq!(
+            (problem.detail.as_str(), problem.faults.len()),
+            ("no such job", 1)
+        );
+        let newer = Problem::of_answer(409, br#"{"detail":"newer","code":"host_newer"}"#);
+        assert_eq!(
+            (newer.exit, newer.code.as_deref()),
+            (Exit::Refused, Some("host_newer"))
+        );
+        let foreign = Problem::of_answer(404, b"<html>");
+        assert!(foreign.detail.contains("404") && foreign.code.is_none());
+        let failure = serde_json::json!({"code": "worker_lost", "message": "gone"});
+        assert_eq!(Problem::of_document(&failure).detail, "gone");
     }
 
     #[test]

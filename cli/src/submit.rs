@@ -1,14 +1,17 @@
 //! `orchestrator submit`: makes a job of the command line, and waits for it if asked.
 
-mod contract;
+mod dry;
+mod filling;
 mod graph;
+mod models;
+mod options;
 mod request;
 mod upload;
 
-use std::{fs, io::Read as _, path::PathBuf, str::FromStr};
+use std::{collections::hash_map::Entry, fs, io::Read as _, path::PathBuf, str::FromStr};
 
 use clap::{Args, builder::PossibleValuesParser};
-use proto::Backend;
+use proto::{Backend, v1::JobRequest};
 use runtime::clock;
 use url::Url;
 
@@ -16,11 +19,15 @@ use crate::{
     client::{Client, ClientArguments},
     download::Target,
     exit::Exit,
+    http::{Http, Route},
     output,
     problem::Problem,
     watch::{self, Shown},
+    workflows,
 };
+pub(crate) use dry::shown;
 use graph::Graph;
+pub(crate) use options::ComfyuiOptions;
 use request::Material;
 
 /// The names of the backends, as options and filters take them.
@@ -49,12 +56,13 @@ impl FromStr for Size {
 }
 
 /// What `submit` takes.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct SubmitArguments {
     /// What to draw; `-` reads it from standard input
-    #[arg(required_unless_present_any = ["graph", "param"])]
+    #[arg(required_unless_present_any = ["graph", "param", "workflow", "image", "task"])]
     pub(crate) prompt: Option<String>,
-    /// Who makes it; comfyui where a graph or a checkpoint is given, otherwise sketch, which is no AI model
+    /// Who makes it; comfyui where one of its options is given, otherwise sketch, which is no AI model
     #[arg(long, short, value_parser = backends())]
     pub(crate) backend: Option<String>,
     /// Pixels, such as 640x480
@@ -66,21 +74,27 @@ pub(crate) struct SubmitArguments {
     /// The same seed with the same request gives the same picture; chosen at random if absent
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    /// What not to draw
-    #[arg(long, value_name = "PROMPT")]
-    pub(crate) negative: Option<String>,
-    /// Model file as ComfyUI lists it; see `orchestrator models`
-    #[arg(long, value_name = "FILE")]
-    pub(crate) checkpoint: Option<String>,
-    /// Graph in ComfyUI's API format; `-` reads it from standard input
-    #[arg(long, value_name = "FILE")]
-    pub(crate) graph: Option<PathBuf>,
-    /// Sets any field of the request by its name in the contract, or NODE.INPUT of the graph; may be repeated
+    /// Sets any field of the request by its name in the contract, NODE.INPUT of the graph, or a parameter of
+    /// the workflow; may be repeated
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) param: Vec<(String, String)>,
-    /// Uploads a file and refers to it: in a field of the request, or in NODE.INPUT of the graph; may be repeated
+    /// Uploads a file and refers to it: in a field of the request, NODE.INPUT of the graph, or a parameter of
+    /// the workflow; may be repeated
     #[arg(long, short, value_name = "NAME=FILE", value_parser = pair)]
     pub(crate) input: Vec<(String, String)>,
+    // those with a heading come last: what follows them would stand under it
+    #[command(flatten)]
+    pub(crate) client: ClientArguments,
+    #[command(flatten)]
+    pub(crate) comfyui: ComfyuiOptions,
+    #[command(flatten)]
+    pub(crate) frame: FrameOptions,
+}
+
+/// What is said about a job, whatever it makes, and what is done when it is submitted.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Job")]
+pub(crate) struct FrameOptions {
     /// What goes first: high, normal or low
     #[arg(long, value_parser = PossibleValuesParser::new(["high", "normal", "low"]))]
     pub(crate) priority: Option<String>,
@@ -102,17 +116,30 @@ pub(crate) struct SubmitArguments {
     /// Submitting twice with the same key makes one job
     #[arg(long, value_name = "KEY", default_value = "")]
     pub(crate) idempotency_key: String,
+    /// Submit nothing; show what would run, what that needs, and which workers could
+    #[arg(long, conflicts_with_all = ["watch", "output", "idempotency_key"])]
+    pub(crate) dry_run: bool,
     /// Wait until the job is over and show how far it is
     #[arg(long, short)]
     pub(crate) watch: bool,
     /// Wait until the job is over and save what it made: to a file, or into a directory
     #[arg(long, short, value_name = "FILE|DIR")]
     pub(crate) output: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) client: ClientArguments,
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+const EXAMPLES: &str = "\
+Examples:
+    orchestrator submit \"a lake\" --size 768x512 --output lake.png
+    orchestrator submit \"a lighthouse\" --checkpoint sd15.safetensors --lora ink:0.7 --watch
+    orchestrator submit \"in autumn\" --checkpoint sd15.safetensors --image house.png -o autumn.png
+    orchestrator submit \"a dancer\" --checkpoint sd15.safetensors --controlnet openpose=pose.png:0.8
+    orchestrator submit --task upscale --image small.png --upscaler 4x.pth -o large.png
+    orchestrator submit --task image_to_video --checkpoint svd.safetensors --image sea.png -o sea.webp
+    orchestrator submit --graph workflow_api.json --param 6.text=\"a lake\" --dry-run
+    orchestrator submit --workflow portrait -p prompt=\"a sailor\" -p face=sailor.png --watch";
+
+/// `NAME=VALUE`.
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
         _ => Err("it is written as NAME=VALUE".to_owned()),
@@ -122,45 +149,68 @@ fn pair(text: &str) -> Result<(String, String), String> {
 /// Submits, and waits if asked.
 pub(crate) async fn run(arguments: SubmitArguments, gateway: &Url) -> Result<Exit, Problem> {
     let mut material = read_material(&arguments)?;
+    if let Some(name) = &arguments.comfyui.workflow {
+        let route = ["workflows", name];
+        let told = Http::new(gateway)?.get_json(Route::of(&route)).await?;
+        material.workflow = Some(workflows::of_gateway(told)?);
+    }
     let now = clock::now();
     // an upload is worth its while only for a request that can be
-    material.assets = vec!["0".repeat(64); arguments.input.len()];
-    request::build(&arguments, material.clone(), now)?;
-    for (name, path) in &arguments.input {
-        fs::metadata(path).map_err(|error| Problem::usage(format!("--input {name}: {path}: {error}")))?;
+    let draft = request::build(&arguments, material.clone(), now)?;
+    for file in &draft.files {
+        fs::metadata(&file.path)
+            .map_err(|error| Problem::usage(format!("{}: {}: {error}", file.option, file.path)))?;
+    }
+    if arguments.frame.dry_run && draft.files.is_empty() {
+        return dry::run(&draft.request, gateway, arguments.client.json).await;
     }
     let client = Client::connect(gateway).await?;
-    material.assets.clear();
-    for (_, path) in &arguments.input {
-        material
-            .assets
-            .push(upload::upload(&client, path.as_ref()).await?.id);
+    for file in draft.files {
+        if let Entry::Vacant(place) = material.assets.entry(file.path) {
+            let asset = upload::upload(&client, place.key().as_ref()).await?;
+            place.insert(asset.id);
+        }
     }
-    let request = request::build(&arguments, material, now)?;
-    let answer = client.submit(request, arguments.idempotency_key).await?;
+    let request = request::build(&arguments, material, now)?.request;
+    if arguments.frame.dry_run {
+        return dry::run(&request, gateway, arguments.client.json).await;
+    }
+    send(&client, request, arguments.frame, arguments.client.json).await
+}
+
+async fn send(
+    client: &Client,
+    request: JobRequest,
+    frame: FrameOptions,
+    as_json: bool,
+) -> Result<Exit, Problem> {
+    let answer = client.submit(request, frame.idempotency_key).await?;
     let job = answer.job.unwrap_or_default();
     if answer.repeated {
         output::note(format!("the job was submitted before with this key: {}", job.id));
     }
-    let waits = arguments.watch || arguments.output.is_some();
-    if arguments.client.json {
+    let waits = frame.watch || frame.output.is_some();
+    if as_json {
         if !waits {
             output::json(&job)?;
         }
     } else {
         output::line(&job.id)?;
+        for substitution in &job.substitutions {
+            output::note(watch::replaced(substitution));
+        }
     }
     if !waits {
         return Ok(Exit::Success);
     }
     let id = client.find(&job.id).await?;
-    let shown = match (arguments.client.json, arguments.watch) {
+    let shown = match (as_json, frame.watch) {
         (true, true) => Shown::EachUpdateAsJson,
         (true, false) => Shown::EndAsJson,
         (false, _) => Shown::ForPeople,
     };
-    let target = arguments.output.as_deref().map(Target::of);
-    watch::follow(&client, id, shown, target.as_ref()).await
+    let target = frame.output.as_deref().map(Target::of);
+    watch::follow(client, id, shown, target.as_ref()).await
 }
 
 fn read_material(arguments: &SubmitArguments) -> Result<Material, Problem> {
@@ -174,7 +224,7 @@ fn read_material(arguments: &SubmitArguments) -> Result<Material, Problem> {
         Some("-") => Some(from_stdin("the prompt")?.trim_end().to_owned()),
         other => other.map(str::to_owned),
     };
-    let graph = match &arguments.graph {
+    let graph = match &arguments.comfyui.graph {
         None => None,
         Some(path) => {
             let shown = path.display().to_string();
@@ -190,7 +240,7 @@ fn read_material(arguments: &SubmitArguments) -> Result<Material, Problem> {
     Ok(Material {
         prompt,
         graph,
-        assets: Vec::new(),
+        ..Material::default()
     })
 }
 

@@ -4,6 +4,7 @@
 
 mod child;
 mod lock;
+mod offers;
 mod parts;
 mod steps;
 

@@ -23,7 +23,7 @@ use crate::{
     problem::Problem,
 };
 use display::Display;
-pub(crate) use display::{Shown, standing};
+pub(crate) use display::{Shown, replaced, standing};
 
 /// How long a gateway may stay away before the watching is given up.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -100,6 +100,9 @@ fn tell_end(client: &Client, job: &Job, shown: Shown, saved: &[std::path::PathBu
         Shown::EachUpdateAsJson => return Ok(()),
         Shown::EndAsJson => return output::json(job),
         Shown::ForPeople => {}
+    }
+    for substitution in &job.substitutions {
+        output::note(format!("replaced {}", replaced(substitution)));
     }
     output::note(display::ending(job));
     if saved.is_empty() {

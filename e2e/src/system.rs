@@ -182,6 +182,15 @@ async fn bus(environment: &Environment, name: &str) -> Bus {
         .unwrap_or_else(|error| panic!("{}", runtime::telemetry::chain(&error)))
 }
 
+/// A connection of the test's own.
+///
+/// # Panics
+/// If there is none.
+pub async fn bus_of(broker: &TestBroker, name: &str) -> Bus {
+    let environment = Environment::from([("ORCHESTRATOR_NATS_URL".to_owned(), broker.url())]);
+    bus(&environment, name).await
+}
+
 /// Starts a gateway in this process.
 ///
 /// # Panics

@@ -109,31 +109,52 @@ impl Fleet {
             .map(|seen| &seen.worker)
     }
 
-    /// The models that the present workers have, and which of them has each.
+    /// A worker by its name, whether it is there or was heard of before.
+    pub fn worker(&self, id: &str) -> Option<&Worker> {
+        self.workers.get(id).map(|seen| &seen.worker)
+    }
+
+    /// The workers that were heard of within this time, those that have stopped since included.
+    pub fn heard_within(&self, now: Millis, time: Duration) -> impl Iterator<Item = &Worker> {
+        let time = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        self.workers
+            .values()
+            .filter(move |seen| now.saturating_sub(seen.at) <= time)
+            .map(|seen| &seen.worker)
+    }
+
+    /// The models that the present workers have: which of them has each, holds it in memory, or has a damaged
+    /// file of it.
     pub fn models(&self, now: Millis) -> Vec<ModelPlace> {
-        let mut places: BTreeMap<(i32, String, String), Vec<String>> = BTreeMap::new();
+        let mut places: BTreeMap<(i32, &str, &str), ModelPlace> = BTreeMap::new();
         for worker in self.present(now) {
             for offer in &worker.backends {
                 for model in &offer.models {
-                    let key = (offer.backend, model.kind.clone(), model.name.clone());
-                    places.entry(key).or_default().push(worker.id.clone());
+                    let key = (offer.backend, model.kind.as_str(), model.name.as_str());
+                    let place = places.entry(key).or_insert_with(|| ModelPlace {
+                        kind: model.kind.clone(),
+                        name: model.name.clone(),
+                        backend: offer.backend,
+                        ..ModelPlace::default()
+                    });
+                    place.workers.push(worker.id.clone());
+                    if model.loaded {
+                        place.loaded_by.push(worker.id.clone());
+                    }
+                    if !model.problem.is_empty() {
+                        place.damaged_on.push(worker.id.clone());
+                    }
                 }
             }
         }
-        let place = |((backend, kind, name), workers)| ModelPlace {
-            kind,
-            name,
-            backend,
-            workers,
-            ..ModelPlace::default()
-        };
-        places.into_iter().map(place).collect()
+        places.into_values().collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proto::v1::{BackendOffer, Model};
 
     fn worker(incarnation: Incarnation) -> Worker {
         Worker {
@@ -164,6 +185,52 @@ mod tests {
         fleet.take(worker(Incarnation::generate()), 0);
         assert_eq!(
             (fleet.present(15_000).count(), fleet.present(15_001).count()),
+            (1, 0)
+        );
+    }
+
+    #[test]
+    fn a_model_says_where_it_is_loaded_and_where_it_is_damaged() {
+        let mut fleet = Fleet::new(Duration::from_secs(5));
+        for (id, loaded, problem) in [("a", true, ""), ("b", false, "it is cut off")] {
+            let model = Model {
+                kind: "checkpoint".into(),
+                name: "base".into(),
+                loaded,
+                problem: problem.into(),
+                ..Model::default()
+            };
+            let offer = BackendOffer {
+                models: vec![model],
+                ..BackendOffer::default()
+            };
+            let mut worker = worker(Incarnation::generate());
+            worker.id = id.into();
+            worker.backends.push(offer);
+            fleet.take(worker, 0);
+        }
+        let models = fleet.models(0);
+        assert_eq!(models.len(), 1);
+        assert_eq!(models[0].workers, ["a", "b"]);
+        assert_eq!(
+            (&models[0].loaded_by[..], &models[0].damaged_on[..]),
+            (&["a".to_owned()][..], &["b".to_owned()][..])
+        );
+    }
+
+    #[test]
+    fn who_stopped_a_while_ago_is_still_known() {
+        let mut fleet = Fleet::new(Duration::from_secs(5));
+        let mut gone = worker(Incarnation::generate());
+        gone.stopped = true;
+        fleet.take(gone, 0);
+        let hour = Duration::from_hours(1);
+        assert_eq!(fleet.present(1).count(), 0);
+        assert_eq!(
+            (
+                fleet.heard_within(3_600_000, hour).count(),
+                fleet.heard_within(3_600_001, hour).count()
+            ),
             (1, 0)
         );
     }

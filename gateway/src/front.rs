@@ -6,7 +6,10 @@ use axum::Router;
 use prometheus_client::registry::Registry;
 use runtime::{admin::Readiness, tasks::Stop};
 
-use crate::{files::Files, grants::Grants, grpc, http, jobs::Jobs};
+use crate::{
+    files::Files, grants::Grants, grpc, hosts::Hosts, http, ignition::Ignition, jobs::Jobs,
+    workflows::Workflows,
+};
 
 /// As whom callers submit while there are no API keys; part of what an idempotency key stands for.
 pub(crate) const ANYBODY: &str = "local";
@@ -23,6 +26,14 @@ pub struct Parts {
     pub jobs: Jobs,
     /// What jobs made, and what people uploaded.
     pub files: Files,
+    /// What single workers are asked.
+    pub hosts: Hosts,
+    /// What brings everything up.
+    pub ignition: Ignition,
+    /// Workflows, built-in and stored.
+    pub workflows: Workflows,
+    /// The most bytes of one answer of a ComfyUI that are passed on.
+    pub max_fetch: u64,
     /// Who may upload results.
     pub grants: Grants,
     /// What `/metrics` shows.

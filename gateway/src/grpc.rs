@@ -2,6 +2,7 @@
 
 mod failure;
 mod health;
+mod hosts;
 
 use std::any::Any;
 
@@ -16,9 +17,12 @@ use proto::{
     failure::FailureCode,
     ids::{ArtifactId, JobId},
     v1::{
-        Asset, CancelJobRequest, GetArtifactChunk, GetArtifactRequest, GetRequest, Job, ListModelsRequest,
-        ListModelsResponse, ListRequest, ListResponse, ListWorkersRequest, ListWorkersResponse, RetryRequest,
-        RunRequest, SubmitRequest, SubmitResponse, Update, UploadChunk, WatchAllRequest, WatchRequest,
+        Asset, CallHostRequest, CancelJobRequest, DeleteWorkflowRequest, DeleteWorkflowResponse,
+        GetArtifactChunk, GetArtifactRequest, GetRequest, GetWorkflowRequest, HostReply, IgniteRequest,
+        IgniteStep, Job, ListModelsRequest, ListModelsResponse, ListRequest, ListResponse,
+        ListWorkersRequest, ListWorkersResponse, ListWorkflowsRequest, ListWorkflowsResponse,
+        PutWorkflowRequest, RetryRequest, RunRequest, SubmitRequest, SubmitResponse, Update, UploadChunk,
+        ValidateRequest, ValidateResponse, WatchAllRequest, WatchRequest, Workflow,
         orchestrator_server::{Orchestrator, OrchestratorServer},
     },
 };
@@ -30,6 +34,7 @@ use crate::{
     files,
     front::{ANYBODY, Front, SILENCE, note_panic},
     problem::Problem,
+    workflows::Precondition,
 };
 use failure::status;
 use health::Health;
@@ -204,14 +209,62 @@ impl Orchestrator for Service {
         let asset = self.front.files.upload(&first.filename, content).await;
         asset.map(Reply::new).map_err(status)
     }
+
+    type CallHostStream = BoxStream<'static, Result<HostReply, Status>>;
+
+    async fn call_host(&self, request: Request<CallHostRequest>) -> Answer<Self::CallHostStream> {
+        let replies = hosts::call(&self.front, request.into_inner()).map_err(status)?;
+        Ok(Reply::new(self.until_stop(replies)))
+    }
+
+    type IgniteStream = BoxStream<'static, Result<IgniteStep, Status>>;
+
+    async fn ignite(&self, request: Request<IgniteRequest>) -> Answer<Self::IgniteStream> {
+        let steps = self.front.ignition.clone().run(request.into_inner().workers);
+        Ok(Reply::new(self.until_stop(steps)))
+    }
+
+    async fn list_workflows(&self, _: Request<ListWorkflowsRequest>) -> Answer<ListWorkflowsResponse> {
+        let workflows = self.front.workflows.list().await.map_err(status)?;
+        Ok(Reply::new(ListWorkflowsResponse { workflows }))
+    }
+
+    async fn get_workflow(&self, request: Request<GetWorkflowRequest>) -> Answer<Workflow> {
+        let workflow = self.front.workflows.get(&request.get_ref().name).await;
+        workflow.map(Reply::new).map_err(status)
+    }
+
+    async fn put_workflow(&self, request: Request<PutWorkflowRequest>) -> Answer<Workflow> {
+        let workflow = request.into_inner().workflow.unwrap_or_default();
+        let only = hosts::precondition(&workflow);
+        let stored = self.front.workflows.put(workflow, only).await;
+        stored.map(Reply::new).map_err(status)
+    }
+
+    async fn delete_workflow(
+        &self,
+        request: Request<DeleteWorkflowRequest>,
+    ) -> Answer<DeleteWorkflowResponse> {
+        let name = &request.get_ref().name;
+        let deleted = self.front.workflows.delete(name, Precondition::None).await;
+        deleted
+            .map(|()| Reply::new(DeleteWorkflowResponse {}))
+            .map_err(status)
+    }
+
+    async fn validate(&self, request: Request<ValidateRequest>) -> Answer<ValidateResponse> {
+        let request = request.into_inner().request.unwrap_or_default();
+        let found = self.front.jobs.validate(request).await;
+        found.map(Reply::new).map_err(status)
+    }
 }
 
 impl Service {
     /// A watcher whose stream is broken off by the gateway's stop is told so, and not that this was all.
-    fn until_stop(
+    fn until_stop<T: Send + 'static>(
         &self,
-        updates: impl Stream<Item = Update> + Send + 'static,
-    ) -> BoxStream<'static, Result<Update, Status>> {
+        updates: impl Stream<Item = T> + Send + 'static,
+    ) -> BoxStream<'static, Result<T, Status>> {
         let stop = self.front.stop.clone();
         let farewell = stream::once(async move {
             stop.is_cancelled()

@@ -1,19 +1,25 @@
 //! The HTTP surface. Handlers read, call and wrap; whatever goes wrong is told as a problem document.
 
 mod body;
+mod comfyui;
 mod content;
 mod extract;
 mod fields;
 mod frames;
+mod hosts;
+mod ignite;
 mod jobs;
 mod listing;
 mod origin;
 mod page;
 pub(crate) mod problem;
+mod query;
 mod range;
 mod status;
 mod stream;
 mod uploads;
+mod verify;
+mod workflows;
 
 use std::any::Any;
 
@@ -39,6 +45,8 @@ pub(crate) fn routes(front: Front, grpc: Router) -> Router {
     let admin = runtime::admin::routes(front.registry.clone(), front.readiness.clone());
     pages()
         .merge(job_routes())
+        .merge(host_routes())
+        .merge(workflow_routes())
         .merge(file_routes())
         .with_state(front)
         .merge(admin)
@@ -53,11 +61,8 @@ pub(crate) fn routes(front: Front, grpc: Router) -> Router {
 
 fn pages() -> Router<Front> {
     Router::new()
-        .route("/", get(page::html))
-        .route("/page.js", get(page::script))
-        .route("/page.css", get(page::style))
+        .merge(page::routes())
         .route("/docs/codes/{code}", get(status::code_page))
-        .route("/api/workers", get(status::workers))
         .route("/api/models", get(status::models))
         .route("/api/health", get(status::health))
 }
@@ -67,6 +72,7 @@ fn job_routes() -> Router<Front> {
         .route("/api/generate", post(jobs::generate))
         .route("/api/jobs", post(jobs::submit).get(jobs::list))
         .route("/api/jobs/stream", get(stream::all))
+        .route("/api/jobs/validate", post(jobs::validate))
         .route("/api/jobs/{id}", get(jobs::get).delete(jobs::cancel))
         .route("/api/jobs/{id}/cancel", post(jobs::cancel))
         .route("/api/jobs/{id}/retry", post(jobs::retry))
@@ -74,6 +80,32 @@ fn job_routes() -> Router<Front> {
         .route("/api/jobs/{id}/events", get(jobs::events))
         .route("/api/jobs/{id}/preview", get(jobs::preview))
         .route("/api/jobs/{id}/stream", get(stream::one))
+}
+
+fn host_routes() -> Router<Front> {
+    Router::new()
+        .route("/api/models/rescan", post(hosts::rescan))
+        .route("/api/models/verify", get(verify::verify))
+        .route("/api/system/ignite", post(ignite::ignite))
+        .route("/api/workers", get(hosts::workers))
+        .route("/api/workers/{id}", get(hosts::worker))
+        .route("/api/workers/{id}/comfyui/start", post(hosts::start))
+        .route("/api/workers/{id}/comfyui/stop", post(hosts::stop))
+        .route("/api/workers/{id}/comfyui/restart", post(hosts::restart))
+        .route("/api/workers/{id}/comfyui/status", get(hosts::status))
+        .route("/api/workers/{id}/comfyui/logs", get(hosts::logs))
+        .route("/api/comfyui/{worker}/{*path}", get(comfyui::pass))
+}
+
+fn workflow_routes() -> Router<Front> {
+    Router::new()
+        .route("/api/workflows", get(workflows::list))
+        .route(
+            "/api/workflows/{name}",
+            get(workflows::get).put(workflows::put).delete(workflows::delete),
+        )
+        .route("/api/workflows/{name}/validate", post(workflows::validate))
+        .route("/api/workflows/{name}/run", post(workflows::run))
 }
 
 /// Their bodies are streamed, and limited where they are stored.

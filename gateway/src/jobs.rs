@@ -6,7 +6,7 @@ use proto::{
     failure::FailureCode,
     ids::JobId,
     lifecycle::{self, Change, Refusal},
-    request::{self, Fault},
+    request::{self, Accepted, Fault},
     v1::{Job, JobRequest, ListRequest, ListResponse, ModelPlace, Preview, Update, Worker},
 };
 use runtime::{
@@ -17,11 +17,13 @@ use runtime::{
 };
 
 use crate::{
+    catalogs::Catalogs,
     index::{Cursor, Filter},
     metrics::Metrics,
     picture::Picture,
     problem::Problem,
     watching,
+    workflows::Workflows,
 };
 
 const DEFAULT_PAGE: u32 = 50;
@@ -31,11 +33,20 @@ const MAX_KEY_CHARS: usize = 255;
 /// What can be asked about jobs. Cloning gives another handle.
 #[derive(Debug, Clone)]
 pub struct Jobs {
-    records: Records,
-    queue: Queue,
-    picture: Picture,
-    metrics: Metrics,
-    stop: Stop,
+    /// The records.
+    pub records: Records,
+    /// The queue.
+    pub queue: Queue,
+    /// What is known.
+    pub picture: Picture,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Workflows that a request may name.
+    pub workflows: Workflows,
+    /// What each ComfyUI of the fleet can run.
+    pub catalogs: Catalogs,
+    /// Ends the watching.
+    pub stop: Stop,
 }
 
 /// An accepted job.
@@ -48,17 +59,6 @@ pub struct Submitted {
 }
 
 impl Jobs {
-    /// Over these records and this queue, seen through this picture.
-    pub const fn new(records: Records, queue: Queue, picture: Picture, metrics: Metrics, stop: Stop) -> Self {
-        Self {
-            records,
-            queue,
-            picture,
-            metrics,
-            stop,
-        }
-    }
-
     /// Accepts a job: when this returns, the job is stored durably.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl Jobs {
             }
             Some(key) => JobId::from_idempotency_key(submitter, key),
         };
-        let submitted = self.store(id, request, None).await;
+        let submitted = self.admit(id, request, idempotency_key.is_some()).await;
         self.metrics.count_submission(&submitted);
         submitted.map(|submitted| Submitted {
             job: self.picture.explained(submitted.job),
@@ -88,15 +88,14 @@ impl Jobs {
         })
     }
 
-    async fn store(
+    pub(crate) async fn store(
         &self,
         id: JobId,
-        request: JobRequest,
+        accepted: &Accepted,
         retry_of: Option<JobId>,
     ) -> Result<Submitted, Problem> {
         let now = clock::now();
-        let accepted = request::accept(request, rand::random(), now).map_err(Problem::invalid)?;
-        let job = lifecycle::submitted(id, &accepted, retry_of, now);
+        let job = lifecycle::submitted(id, accepted, retry_of, now);
         if job.request_is_abridged
             && let Err(error) = self.records.store_request(id, &accepted.request).await
             && !matches!(error, runtime::bus::BusError::Conflict)
@@ -239,7 +238,8 @@ impl Jobs {
             hold: false,
             ..request
         };
-        Ok(self.store(JobId::generate(), request, Some(id)).await?.job)
+        let accepted = request::accept(request, rand::random(), clock::now()).map_err(Problem::invalid)?;
+        Ok(self.store(JobId::generate(), &accepted, Some(id)).await?.job)
     }
 
     /// Lets a held job go.

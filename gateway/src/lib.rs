@@ -2,21 +2,28 @@
 //!
 //! It never calls a generation backend, and keeps nothing that it cannot rebuild from the streams.
 
+pub mod admission;
+pub mod catalogs;
 pub mod files;
+pub mod fitness;
 pub mod fleet;
 pub mod front;
 pub mod grants;
 pub mod grpc;
+pub mod hosts;
 pub mod http;
+pub mod ignition;
 pub mod index;
 pub mod jobs;
 pub mod keeper;
 pub mod metrics;
+pub mod passing;
 pub mod picture;
 pub mod problem;
 pub mod reconcile;
 pub mod settings;
 pub mod watching;
+pub mod workflows;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -37,13 +44,17 @@ use runtime::{
 use tokio::{net::TcpListener, sync::mpsc};
 
 use crate::{
+    catalogs::Catalogs,
     files::Files,
     front::{Front, Parts},
     grants::Grants,
+    hosts::Hosts,
+    ignition::Ignition,
     jobs::Jobs,
     keeper::Keeper,
     metrics::Metrics,
     picture::Picture,
+    workflows::Workflows,
 };
 pub use settings::Settings;
 
@@ -93,17 +104,26 @@ pub async fn start(settings: Settings, bus: Bus, stop: Stop) -> Result<Running, 
     let records = Records::new(bus.clone(), settings.timing.retention);
     let queue = Queue::new(bus.clone(), settings.timing.lane());
     let grants = Grants::new(records.clone(), &settings.advertised(address)).map_err(StartError::Random)?;
-    let jobs = Jobs::new(
-        records.clone(),
-        queue.clone(),
-        picture.clone(),
-        metrics.clone(),
-        stop.clone(),
-    );
+    let workflows = Workflows::new(runtime::workflows::Workflows::new(bus.clone()));
+    let catalogs = Catalogs::default();
+    let jobs = Jobs {
+        records: records.clone(),
+        queue: queue.clone(),
+        picture: picture.clone(),
+        metrics: metrics.clone(),
+        workflows: workflows.clone(),
+        catalogs: catalogs.clone(),
+        stop: stop.clone(),
+    };
     let files = Files::new(store.clone(), jobs.clone());
+    let hosts = Hosts::new(bus.clone(), picture.clone());
     let front = Front::from(Parts {
         jobs,
         files,
+        hosts: hosts.clone(),
+        ignition: Ignition::new(&bus, &store, hosts, settings.ignite_timeout),
+        workflows,
+        max_fetch: settings.max_fetch.0,
         grants: grants.clone(),
         registry: Arc::new(registry),
         readiness: readiness.clone(),
@@ -113,14 +133,14 @@ pub async fn start(settings: Settings, bus: Bus, stop: Stop) -> Result<Running, 
         records,
         queue,
         store,
-        picture: picture.clone(),
+        picture,
         metrics,
         timing: settings.timing,
         readiness,
     };
 
     let mut tasks = Tasks::new(stop.clone());
-    start_picture(&mut tasks, &bus, &picture, &keeper, &stop);
+    start_picture(&mut tasks, &bus, catalogs, &keeper, &stop);
     start_grants(&mut tasks, &bus, grants, &stop);
     tasks.start("streams", bus.keep_streams(stop.clone()));
     tasks.start("keeper", keeper.run(stop.clone()));
@@ -136,7 +156,8 @@ pub async fn start(settings: Settings, bus: Bus, stop: Stop) -> Result<Running, 
     })
 }
 
-fn start_picture(tasks: &mut Tasks, bus: &Bus, picture: &Picture, keeper: &Keeper, stop: &Stop) {
+fn start_picture(tasks: &mut Tasks, bus: &Bus, catalogs: Catalogs, keeper: &Keeper, stop: &Stop) {
+    let picture = &keeper.picture;
     let (records_in, records_out) = mpsc::channel(BACKLOG);
     let (progress_in, progress_out) = mpsc::channel(BACKLOG);
     let (workers_in, workers_out) = mpsc::channel(BACKLOG);
@@ -152,6 +173,8 @@ fn start_picture(tasks: &mut Tasks, bus: &Bus, picture: &Picture, keeper: &Keepe
     tasks.start("picture: records", keeper.clone().take_records(records_out));
     tasks.start("picture: progress", picture.clone().take_progress(progress_out));
     tasks.start("picture: workers", picture.clone().take_workers(workers_out));
+    let hosts = Hosts::new(bus.clone(), picture.clone());
+    tasks.start("catalogs", catalogs.follow(hosts, picture.clone(), stop.clone()));
 }
 
 fn start_grants(tasks: &mut Tasks, bus: &Bus, grants: Grants, stop: &Stop) {

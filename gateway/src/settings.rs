@@ -1,8 +1,12 @@
 //! The gateway's settings.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
-use runtime::{settings::Reader, store::StoreSettings, timing::Timing};
+use runtime::{
+    settings::{ByteSize, Reader},
+    store::StoreSettings,
+    timing::Timing,
+};
 use url::Url;
 
 /// The gateway's settings.
@@ -12,6 +16,10 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The address that workers reach it by, where that is not `listen`.
     pub advertise: Option<Url>,
+    /// The largest answer of a ComfyUI that is passed on.
+    pub max_fetch: ByteSize,
+    /// How long a ComfyUI that is brought up may take until it serves.
+    pub ignite_timeout: Duration,
     /// Where artifacts are kept.
     pub store: StoreSettings,
     /// The times of the protocol.
@@ -30,6 +38,16 @@ impl Settings {
             advertise: reader.optional(
                 "gateway.advertise",
                 "address by which workers reach this gateway; where it listens if absent",
+            ),
+            max_fetch: reader.get(
+                "gateway.max_fetch",
+                "64MiB",
+                "largest answer of a worker's ComfyUI that is passed on",
+            ),
+            ignite_timeout: reader.get(
+                "gateway.ignite_timeout",
+                "5m",
+                "how long a ComfyUI that is brought up may take until it serves",
             ),
             store: StoreSettings::read(reader),
             timing: Timing::read(reader),

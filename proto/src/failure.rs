@@ -149,6 +149,55 @@ failure_codes! {
         "what arrived is not what was sent",
         "Send it again; if it goes on, look for a proxy that alters or cuts bodies.",
         "../../docs/codes/upload_corrupt.md";
+    WorkflowUnknown = "workflow_unknown", GiveUp, 404, NotFound, Info,
+        "there is no such workflow",
+        "Take a name that GET /api/workflows lists.",
+        "../../docs/codes/workflow_unknown.md";
+    WorkflowBuiltIn = "workflow_built_in", GiveUp, 403, PermissionDenied, Info,
+        "the workflow comes with the program and cannot be changed",
+        "Store the changed workflow under another name.",
+        "../../docs/codes/workflow_built_in.md";
+    WorkflowChanged = "workflow_changed", GiveUp, 412, Aborted, Info,
+        "the workflow is not the one that was to be changed",
+        "Read it again, apply the change to what is there now, and send it with its ETag.",
+        "../../docs/codes/workflow_changed.md";
+    WorkflowLimit = "workflow_limit", GiveUp, 409, ResourceExhausted, Warning,
+        "there are too many workflows",
+        "Delete workflows that nobody uses.",
+        "../../docs/codes/workflow_limit.md";
+    AssetUnusable = "asset_unusable", GiveUp, 422, InvalidArgument, Info,
+        "the uploaded file cannot be used",
+        "Send a whole picture (PNG, JPEG, WebP, GIF), film or sound file.",
+        "../../docs/codes/asset_unusable.md";
+    // Asking one worker
+    WorkerUnknown = "worker_unknown", GiveUp, 404, NotFound, Info,
+        "there is no such worker",
+        "Take a name that GET /api/workers lists.",
+        "../../docs/codes/worker_unknown.md";
+    WorkerUnreachable = "worker_unreachable", Retry, 503, Unavailable, Error,
+        "the worker does not listen",
+        "Start the worker, or wait until it has started.",
+        "../../docs/codes/worker_unreachable.md";
+    WorkerSilent = "worker_silent", Retry, 504, DeadlineExceeded, Error,
+        "the worker went silent while it was asked",
+        "Look at the worker's host and log, then ask again.",
+        "../../docs/codes/worker_silent.md";
+    HostRefused = "host_refused", GiveUp, 409, FailedPrecondition, Warning,
+        "the worker does not do what it was asked for",
+        "Read the message: it says what the worker needs for it.",
+        "../../docs/codes/host_refused.md";
+    HostBusy = "host_busy", Retry, 503, ResourceExhausted, Warning,
+        "the worker answers too many calls at once",
+        "Wait until other calls to this worker are over, then ask again.",
+        "../../docs/codes/host_busy.md";
+    ComfyuiPathRefused = "comfyui_path_refused", GiveUp, 403, PermissionDenied, Info,
+        "this part of ComfyUI is not passed on",
+        "Use one of the read-only paths that the README lists, or ComfyUI itself.",
+        "../../docs/codes/comfyui_path_refused.md";
+    ComfyuiAnswerTooLarge = "comfyui_answer_too_large", GiveUp, 502, ResourceExhausted, Warning,
+        "ComfyUI's answer is too large to be passed on",
+        "Ask for less, or raise gateway.max_fetch.",
+        "../../docs/codes/comfyui_answer_too_large.md";
     // What stands in the way of the whole system
     BrokerUnavailable = "broker_unavailable", Retry, 503, Unavailable, Critical,
         "the broker (NATS JetStream) does not answer",
@@ -228,7 +277,7 @@ failure_codes! {
         "a model file that the graph names is not there",
         "Use a name that GET /api/models lists, or put the file into ComfyUI's models directory.",
         "../../docs/codes/comfyui_model_unknown.md";
-    ComfyuiModelCorrupt = "comfyui_model_corrupt", GiveUp, 502, DataLoss, Error,
+    ComfyuiModelCorrupt = "comfyui_model_corrupt", Retry, 502, DataLoss, Error,
         "a model file is damaged",
         "Download the file again; compare its size and checksum with the source.",
         "../../docs/codes/comfyui_model_corrupt.md";
@@ -248,6 +297,10 @@ failure_codes! {
         "ComfyUI forgot the run, most likely because it restarted",
         "Look at ComfyUI's log for why it stopped; the job is tried again.",
         "../../docs/codes/comfyui_lost.md";
+    ComfyuiHung = "comfyui_hung", Retry, 502, Unavailable, Error,
+        "ComfyUI answers but does not work any more",
+        "Restart ComfyUI: orchestrator comfyui restart. With comfyui.command the worker does so by itself.",
+        "../../docs/codes/comfyui_hung.md";
     ComfyuiNoOutput = "comfyui_no_output", GiveUp, 422, FailedPrecondition, Warning,
         "the graph ran but saved nothing",
         "Add a SaveImage (or another saving) node to the graph.",

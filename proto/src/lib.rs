@@ -3,6 +3,7 @@
 //! Pure: no async, no I/O, no clock. Everything that two processes must agree on stands here once.
 
 pub mod backoff;
+pub mod comfyui;
 pub mod failure;
 pub mod ids;
 pub mod lifecycle;
@@ -28,8 +29,10 @@ pub mod v1 {
 }
 
 pub use v1::backend::Value as Backend;
+pub use v1::comfy_ui_task::Value as Task;
 pub use v1::job_event_kind::Value as EventKind;
 pub use v1::job_status::Value as Status;
+pub use v1::model_family::Value as Family;
 pub use v1::priority::Value as Priority;
 pub use v1::rehearsal::Act;
 

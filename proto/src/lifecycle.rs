@@ -7,7 +7,7 @@ mod endings;
 mod timeline;
 
 use endings::{
-    end_attempt, end_lost_attempt, expire, fail_attempt, finish, finish_cancelled, hand_back, request_cancel,
+    end_attempt, end_lost_attempt, expire, fail_attempt, finish_cancelled, hand_back, request_cancel, succeed,
 };
 use timeline::{record, record_phases};
 
@@ -16,7 +16,7 @@ use crate::{
     ids::{ClaimId, JobId},
     moment::{self, Millis, timestamp},
     request::{self, Accepted},
-    v1::{Artifact, Claim, Failure, Job, Upstream},
+    v1::{Artifact, Claim, Failure, Job, Substitution, Upstream},
 };
 
 /// Something that happens to a job.
@@ -62,6 +62,10 @@ pub enum Change {
         claim: ClaimId,
         /// What it made.
         outputs: Vec<Artifact>,
+        /// All that made it, as a file.
+        recipe: Option<Artifact>,
+        /// What was used instead of what was asked for.
+        substitutions: Vec<Substitution>,
         /// How its time was spent.
         phases: Vec<Phase>,
     },
@@ -148,6 +152,8 @@ pub fn submitted(id: JobId, accepted: &Accepted, retry_of: Option<JobId>, now: M
         created_at: Some(timestamp(now)),
         updated_at: Some(timestamp(now)),
         retry_of: retry_of.map(|id| id.to_string()).unwrap_or_default(),
+        substitutions: accepted.substitutions.clone(),
+        needs: accepted.needs.clone(),
         ..Job::default()
     };
     record(&mut job, now, EventKind::Submitted, "");
@@ -200,14 +206,14 @@ pub fn apply(job: &Job, change: Change, now: Millis) -> Result<Job, Refusal> {
         Change::Succeed {
             claim,
             outputs,
+            recipe,
+            substitutions,
             phases,
         } => {
             must_hold(job, claim)?;
             record_phases(&mut next, phases);
-            end_attempt(&mut next, None, now);
-            next.outputs = outputs;
-            next.failure = None;
-            finish(&mut next, Status::Succeeded, EventKind::Succeeded, "", now);
+            (next.outputs, next.recipe) = (outputs, recipe);
+            succeed(&mut next, substitutions, now);
         }
         Change::FailAttempt {
             claim,

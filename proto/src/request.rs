@@ -1,12 +1,12 @@
 //! What a caller may ask for: every fault of a request at once, and the request with its defaults filled in.
 
 use crate::{
-    Backend,
+    Backend, comfyui,
     ids::AssetId,
     moment::{self, Millis},
     subjects,
     topology::{MAX_INLINE_REQUEST_BYTES, MAX_SPEC_BYTES},
-    v1::{ComfyUiRequest, JobRequest, SketchRequest, job_request::Body, rehearsal::Act},
+    v1::{ComfyUiRequest, JobRequest, Model, SketchRequest, Substitution, job_request::Body, rehearsal::Act},
 };
 use prost::Message as _;
 
@@ -45,6 +45,19 @@ pub struct Accepted {
     pub summary: String,
     /// BLAKE3 of the request as it was sent, hex.
     pub hash: String,
+    /// Names of other programs that were replaced.
+    pub substitutions: Vec<Substitution>,
+    /// What a worker must have for it.
+    pub needs: Vec<Model>,
+}
+
+/// What the backend's part of a request comes to.
+#[derive(Default)]
+struct Part {
+    lane: String,
+    summary: String,
+    substitutions: Vec<Substitution>,
+    needs: Vec<Model>,
 }
 
 /// Checks a request and fills in its defaults.
@@ -54,7 +67,7 @@ pub struct Accepted {
 /// # Errors
 /// All faults at once, each with a pointer.
 pub fn accept(request: JobRequest, seed: u64, now: Millis) -> Result<Accepted, Vec<Fault>> {
-    let hash = blake3::hash(&request.encode_to_vec()).to_hex().to_string();
+    let hash = hash(&request);
     let mut faults = Faults::default();
     if request.encoded_len() > MAX_SPEC_BYTES {
         faults.add(
@@ -67,47 +80,44 @@ pub fn accept(request: JobRequest, seed: u64, now: Millis) -> Result<Accepted, V
     }
     let mut request = request;
     check_frame(&mut request, now, &mut faults);
-    let (backend, lane, summary) = match &mut request.body {
+    let (backend, part) = match &mut request.body {
         Some(Body::Sketch(sketch)) => {
             check_sketch(sketch, seed, &mut faults);
-            (
-                Backend::Sketch,
-                subjects::ANY_LANE.to_owned(),
-                summary(&sketch.prompt),
-            )
-        }
-        Some(Body::Comfyui(comfyui)) => {
-            check_comfyui(comfyui, seed, &mut faults);
-            let text = if comfyui.graph.is_empty() {
-                &comfyui.prompt
-            } else {
-                "graph"
+            let part = Part {
+                lane: subjects::ANY_LANE.to_owned(),
+                summary: sketch.prompt.clone(),
+                ..Part::default()
             };
-            (
-                Backend::Comfyui,
-                subjects::lane_key(&comfyui.checkpoint),
-                summary(text),
-            )
+            (Backend::Sketch, part)
         }
+        Some(Body::Comfyui(comfyui)) => (Backend::Comfyui, check_comfyui(comfyui, seed, &mut faults)),
         None => {
             faults.add(
                 "",
                 "name a backend: give an object `sketch` or `comfyui`".to_owned(),
             );
-            (Backend::Unspecified, String::new(), String::new())
+            (Backend::Unspecified, Part::default())
         }
     };
     if faults.0.is_empty() {
         Ok(Accepted {
             request,
             backend,
-            lane,
-            summary,
+            lane: part.lane,
+            summary: summary(&part.summary),
             hash,
+            substitutions: part.substitutions,
+            needs: part.needs,
         })
     } else {
         Err(faults.0)
     }
+}
+
+/// BLAKE3 of a request, hex: whether a repeated submission asks for the same. Where something is filled in
+/// before [`accept`] sees it, such as the graph of a workflow, this has to be taken before.
+pub fn hash(request: &JobRequest) -> String {
+    blake3::hash(&request.encode_to_vec()).to_hex().to_string()
 }
 
 /// The request without its large parts, where it is too large to lie in the record.
@@ -121,14 +131,28 @@ pub fn abridged(request: &JobRequest) -> Option<JobRequest> {
     let cut = |text: &mut String| *text = text.chars().take(SUMMARY_CHARS).collect();
     match &mut short.body {
         Some(Body::Sketch(sketch)) => cut(&mut sketch.prompt),
-        Some(Body::Comfyui(comfyui)) => {
-            cut(&mut comfyui.prompt);
-            cut(&mut comfyui.negative_prompt);
-            comfyui.graph.clear();
-        }
+        Some(Body::Comfyui(comfyui)) => abridge_comfyui(comfyui, cut),
         None => {}
     }
     Some(short)
+}
+
+fn abridge_comfyui(comfyui: &mut ComfyUiRequest, cut: impl Fn(&mut String)) {
+    comfyui.graph.clear();
+    comfyui.parameters.clear();
+    let texts = [
+        &mut comfyui.prompt,
+        &mut comfyui.negative_prompt,
+        &mut comfyui.checkpoint,
+        &mut comfyui.vae,
+        &mut comfyui.upscaler,
+        &mut comfyui.sampler,
+        &mut comfyui.scheduler,
+    ];
+    let loras = comfyui.loras.iter_mut().map(|lora| &mut lora.name);
+    let controls = comfyui.controls.iter_mut().map(|control| &mut control.name);
+    let names = loras.chain(controls).chain(&mut comfyui.text_encoders);
+    texts.into_iter().chain(names).for_each(cut);
 }
 
 #[derive(Default)]
@@ -238,94 +262,18 @@ fn check_sketch(sketch: &mut SketchRequest, seed: u64, faults: &mut Faults) {
     }
 }
 
-fn check_comfyui(comfyui: &mut ComfyUiRequest, seed: u64, faults: &mut Faults) {
-    faults.text("/comfyui/prompt", &comfyui.prompt, MAX_PROMPT_BYTES);
-    faults.text(
-        "/comfyui/negative_prompt",
-        &comfyui.negative_prompt,
-        MAX_PROMPT_BYTES,
-    );
-    if !comfyui.graph.is_empty() {
-        check_graph(&comfyui.graph, faults);
-        return;
-    }
-    for (pointer, value) in [
-        ("/comfyui/checkpoint", &comfyui.checkpoint),
-        ("/comfyui/sampler", &comfyui.sampler),
-    ] {
-        faults.text(pointer, value, 512);
-    }
-    faults.text("/comfyui/scheduler", &comfyui.scheduler, 512);
-    if comfyui.checkpoint.is_empty() {
-        faults.add(
-            "/comfyui/checkpoint",
-            "name a checkpoint (GET /api/models lists them), or give a whole `graph`".to_owned(),
-        );
-    }
-    for (pointer, side) in [
-        ("/comfyui/width", &mut comfyui.width),
-        ("/comfyui/height", &mut comfyui.height),
-    ] {
-        faults.number(pointer, side, 512, MIN_SIDE..=MAX_SIDE);
-        if *side % 8 != 0 {
-            faults.add(pointer, format!("{side} is not a multiple of 8"));
-        }
-    }
-    faults.number("/comfyui/steps", &mut comfyui.steps, 20, 1..=MAX_STEPS);
-    faults.number("/comfyui/batch_size", &mut comfyui.batch_size, 1, 1..=64);
-    if !(0.0..=100.0).contains(comfyui.cfg.get_or_insert(7.0)) {
-        faults.add("/comfyui/cfg", "is not within 0 to 100".to_owned());
-    }
-    comfyui.seed.get_or_insert(seed);
-    for (text, default) in [
-        (&mut comfyui.sampler, "euler"),
-        (&mut comfyui.scheduler, "normal"),
-    ] {
-        if text.is_empty() {
-            default.clone_into(text);
-        }
-    }
-}
-
-fn check_graph(text: &str, faults: &mut Faults) {
-    let pointer = "/comfyui/graph";
-    let graph = match serde_json::from_str(text) {
-        Ok(serde_json::Value::Object(graph)) => graph,
-        Ok(_) => return faults.add(pointer, "must be a JSON object of nodes".to_owned()),
-        Err(error) => return faults.add(pointer, format!("is not valid JSON: {error}")),
-    };
-    if graph.get("nodes").is_some_and(serde_json::Value::is_array) {
-        return faults.add(
-            pointer,
-            "is in the format of ComfyUI's editor; export it with \"Export (API)\"".to_owned(),
-        );
-    }
-    if graph.is_empty() {
-        faults.add(pointer, "has no nodes".to_owned());
-    }
-    for (id, node) in &graph {
-        let id = id.replace('~', "~0").replace('/', "~1");
-        if node
-            .get("class_type")
-            .and_then(serde_json::Value::as_str)
-            .is_none_or(str::is_empty)
-        {
-            faults.add(
-                &format!("{pointer}/{id}/class_type"),
-                "every node needs a class_type".to_owned(),
-            );
-        }
-        let Some(inputs) = node.get("inputs").and_then(serde_json::Value::as_object) else {
-            faults.add(
-                &format!("{pointer}/{id}/inputs"),
-                "every node needs an object `inputs`".to_owned(),
-            );
-            continue;
-        };
-        for (name, value) in inputs {
-            if let Some(Err(error)) = value.as_str().and_then(AssetId::from_reference) {
-                faults.add(&format!("{pointer}/{id}/inputs/{name}"), error.to_string());
-            }
+fn check_comfyui(comfyui: &mut ComfyUiRequest, seed: u64, faults: &mut Faults) -> Part {
+    let substitutions = comfyui::fill(comfyui, seed);
+    match comfyui::plan(comfyui) {
+        Ok(plan) => Part {
+            lane: subjects::lane_key(plan.checkpoint.as_deref().unwrap_or_default()),
+            summary: comfyui::summary(comfyui, &plan),
+            substitutions,
+            needs: plan.needs,
+        },
+        Err(found) => {
+            faults.0.extend(found);
+            Part::default()
         }
     }
 }

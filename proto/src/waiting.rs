@@ -4,7 +4,7 @@ use crate::{
     Backend, Status, lifecycle,
     moment::{Millis, timestamp},
     subjects,
-    v1::{BackendOffer, Job, Waiting, Worker},
+    v1::{BackendOffer, Job, Model, Waiting, Worker, job_request::Body},
 };
 
 /// Why the job waits, given the workers that announced themselves lately; `None` where it does not wait.
@@ -49,11 +49,68 @@ pub fn has_taker<'a>(job: &Job, fleet: impl IntoIterator<Item = &'a Worker>) -> 
         .any(|worker| !worker.stopped && matches!(standing(job, worker), Standing::Free))
 }
 
+/// Why a worker with this offer cannot run the job: the first thing that it needs and the worker does not
+/// have. `None` where it has all, as far as it says what it has.
+pub fn lacks(job: &Job, offer: &BackendOffer) -> Option<String> {
+    lack(job, offer).map(|lack| match lack {
+        Lack::Absent(need) => format!("lacks {}", named(need)),
+        Lack::Damaged(model) => format!("{} is damaged: {}", named(model), model.problem),
+    })
+}
+
+/// What stands between a worker and a job.
+enum Lack<'a> {
+    Absent(&'a Model),
+    Damaged(&'a Model),
+}
+
+fn lack<'a>(job: &'a Job, offer: &'a BackendOffer) -> Option<Lack<'a>> {
+    let body = job.request.as_ref().and_then(|request| request.body.as_ref());
+    let allows_fallback = matches!(body, Some(Body::Comfyui(comfyui)) if comfyui.allow_fallback);
+    job.needs.iter().find_map(|need| {
+        if need.kind == "node" {
+            let known = offer.node_classes.is_empty() || offer.node_classes.contains(&need.name);
+            return (!known).then_some(Lack::Absent(need));
+        }
+        let mut of_kind = offer
+            .models
+            .iter()
+            .filter(|model| model.kind == need.kind)
+            .peekable();
+        // a kind of which it tells nothing may well be there
+        of_kind.peek()?;
+        match of_kind.find(|model| model.name == need.name) {
+            None => Some(Lack::Absent(need)),
+            Some(model) => {
+                let usable = model.problem.is_empty() || (allows_fallback && !model.fallback.is_empty());
+                (!usable).then_some(Lack::Damaged(model))
+            }
+        }
+    })
+}
+
+/// A model as a sentence names it.
+fn named(model: &Model) -> String {
+    let kind = match model.kind.as_str() {
+        "lora" => "LoRA",
+        "vae" => "VAE",
+        "controlnet" => "ControlNet",
+        "upscaler" => "upscaling model",
+        "clip_vision" => "CLIP vision model",
+        "text_encoder" => "text encoder",
+        "diffusion_model" => "diffusion model",
+        "node" => "node class",
+        other => other,
+    };
+    format!("the {kind} {}", model.name)
+}
+
 /// How near one worker is to taking one job, from far to near.
 enum Standing<'a> {
     OtherBackend,
     Draining,
     OtherModels,
+    Lacking(Lack<'a>),
     Unhealthy(&'a str),
     Busy,
     Free,
@@ -65,7 +122,7 @@ impl Standing<'_> {
             Self::OtherBackend => 0,
             Self::Draining => 1,
             Self::Unhealthy(_) => 2,
-            Self::OtherModels => 3,
+            Self::OtherModels | Self::Lacking(_) => 3,
             Self::Busy => 4,
             Self::Free => 5,
         }
@@ -73,7 +130,11 @@ impl Standing<'_> {
 
     const fn reason(&self) -> &'static str {
         match self {
-            Self::OtherBackend | Self::Draining | Self::OtherModels | Self::Unhealthy(_) => "unservable",
+            Self::OtherBackend
+            | Self::Draining
+            | Self::OtherModels
+            | Self::Lacking(_)
+            | Self::Unhealthy(_) => "unservable",
             Self::Busy | Self::Free => "busy",
         }
     }
@@ -84,6 +145,14 @@ impl Standing<'_> {
             Self::OtherBackend => format!("no worker offers {backend}; start one that does"),
             Self::Draining => format!("worker {worker} offers {backend} but is stopping"),
             Self::OtherModels => format!("worker {worker} offers {backend} but does not have the model"),
+            Self::Lacking(Lack::Absent(need)) => format!("worker {worker} lacks {}", named(need)),
+            Self::Lacking(Lack::Damaged(model)) => {
+                format!(
+                    "on worker {worker} {} is damaged: {}",
+                    named(model),
+                    model.problem
+                )
+            }
             Self::Unhealthy(problem) => format!("worker {worker} cannot take it now: {problem}"),
             Self::Busy => "all workers that can serve it are busy".to_owned(),
             Self::Free => format!("worker {worker} is about to take it"),
@@ -91,7 +160,7 @@ impl Standing<'_> {
     }
 }
 
-fn standing<'a>(job: &Job, worker: &'a Worker) -> Standing<'a> {
+fn standing<'a>(job: &'a Job, worker: &'a Worker) -> Standing<'a> {
     let Some(offer) = worker
         .backends
         .iter()
@@ -104,6 +173,8 @@ fn standing<'a>(job: &Job, worker: &'a Worker) -> Standing<'a> {
     } else if !offer.healthy {
         // what it has is not known while it does not answer
         Standing::Unhealthy(&offer.problem)
+    } else if let Some(lack) = lack(job, offer) {
+        Standing::Lacking(lack)
     } else if !serves_lane(offer, job) {
         Standing::OtherModels
     } else if offer.busy >= offer.slots {
@@ -174,6 +245,80 @@ mod tests {
             reason(&job("m"), &[worker(Backend::Comfyui, &["m"], 1)]),
             "busy: all workers that can serve it are busy"
         );
+    }
+
+    fn model(kind: &str, name: &str) -> Model {
+        Model {
+            kind: kind.into(),
+            name: name.into(),
+            ..Model::default()
+        }
+    }
+
+    fn worker_with(models: Vec<Model>, node_classes: &[&str]) -> Worker {
+        let mut worker = worker(Backend::Comfyui, &["_"], 0);
+        worker.backends[0].models = models;
+        worker.backends[0].node_classes = node_classes.iter().map(ToString::to_string).collect();
+        worker
+    }
+
+    #[test]
+    fn what_a_worker_lacks_is_named() {
+        let mut job = job("_");
+        job.needs = vec![
+            model("checkpoint", "a.ckpt"),
+            model("lora", "x.safetensors"),
+            model("node", "Odd"),
+        ];
+        let has = |models: &[(&str, &str)], classes: &[&str]| {
+            let models = models.iter().map(|(kind, name)| model(kind, name)).collect();
+            reason(&job, &[worker_with(models, classes)])
+        };
+        let taken = "busy: worker w1 is about to take it";
+        assert_eq!(has(&[], &[]), taken, "it tells nothing of what it has");
+        assert_eq!(has(&[("checkpoint", "a.ckpt"), ("vae", "v")], &["Odd"]), taken);
+        assert_eq!(
+            has(&[("checkpoint", "a.ckpt"), ("lora", "y")], &["Odd"]),
+            "unservable: worker w1 lacks the LoRA x.safetensors"
+        );
+        assert_eq!(
+            has(&[("lora", "x.safetensors")], &["KSampler"]),
+            "unservable: worker w1 lacks the node class Odd"
+        );
+        let poor = worker_with(vec![model("checkpoint", "b")], &[]);
+        assert!(!has_taker(&job, [&poor]));
+        assert_eq!(
+            lacks(&job, &poor.backends[0]).as_deref(),
+            Some("lacks the checkpoint a.ckpt")
+        );
+    }
+
+    #[test]
+    fn a_damaged_model_is_missing_unless_another_may_be_used() {
+        let mut job = job("_");
+        job.needs = vec![model("checkpoint", "a.ckpt")];
+        let mut damaged = Model {
+            problem: "its end is missing".into(),
+            ..model("checkpoint", "a.ckpt")
+        };
+        let told = "unservable: on worker w1 the checkpoint a.ckpt is damaged: its end is missing";
+        assert_eq!(reason(&job, &[worker_with(vec![damaged.clone()], &[])]), told);
+        damaged.fallback = "b.ckpt".into();
+        let worker = worker_with(vec![damaged], &[]);
+        assert_eq!(reason(&job, std::slice::from_ref(&worker)), told);
+        let body = crate::v1::ComfyUiRequest {
+            allow_fallback: true,
+            ..Default::default()
+        };
+        job.request = Some(crate::v1::JobRequest {
+            body: Some(Body::Comfyui(body)),
+            ..Default::default()
+        });
+        assert_eq!(
+            reason(&job, std::slice::from_ref(&worker)),
+            "busy: worker w1 is about to take it"
+        );
+        assert_eq!(lacks(&job, &worker.backends[0]), None);
     }
 
     #[test]

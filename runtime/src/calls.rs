@@ -14,6 +14,12 @@ use proto::{
     },
 };
 
+mod host;
+
+pub use host::{
+    KEEP_ALIVE, PIECE_BYTES, SILENCE, answer_host, ask_host, ask_host_within, failed, last, more,
+};
+
 use crate::{
     bus::{Bus, BusError},
     tasks::Stop,

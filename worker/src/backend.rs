@@ -1,9 +1,13 @@
 //! The backends: a closed list. What each offers, and how a job is run on it.
 
+use std::sync::Arc;
+
 use proto::{
     Backend as Kind,
     v1::{BackendOffer, Failure},
 };
+
+use runtime::tasks::Stop;
 
 use crate::{
     comfyui::Comfyui,
@@ -17,7 +21,7 @@ pub enum Backend {
     /// The built-in one.
     Sketch(Sketching),
     /// A ComfyUI on this host.
-    Comfyui(Comfyui),
+    Comfyui(Arc<Comfyui>),
 }
 
 impl Backend {
@@ -30,7 +34,7 @@ impl Backend {
     }
 
     /// How many jobs it runs at the same time.
-    pub const fn slots(&self) -> usize {
+    pub fn slots(&self) -> usize {
         match self {
             Self::Sketch(sketch) => sketch.slots(),
             Self::Comfyui(comfyui) => comfyui.slots(),
@@ -50,6 +54,14 @@ impl Backend {
         match self {
             Self::Sketch(_) => std::future::pending().await,
             Self::Comfyui(comfyui) => comfyui.keep_offer().await,
+        }
+    }
+
+    /// Looks after the process behind it until `stop`, which is triggered after the last attempt.
+    pub async fn keep_host(&self, stop: Stop) {
+        match self {
+            Self::Sketch(_) => {}
+            Self::Comfyui(comfyui) => comfyui.keep_host(stop).await,
         }
     }
 

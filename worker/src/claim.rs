@@ -11,7 +11,8 @@ use proto::{
     ids::{ClaimId, Incarnation, JobId},
     lifecycle::{self, Change, Refusal},
     moment::{Millis, timestamp},
-    v1::{self, Job},
+    v1::{self, BackendOffer, Job},
+    waiting,
 };
 use runtime::{
     calls::{self, Ownership},
@@ -28,6 +29,9 @@ use crate::{intake::Desk, settings::CrashPoint};
 const SILENT_TIMES: u32 = 3;
 /// After trouble with the broker a token is looked at again after this time.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// A job that needs what this worker does not have is shown to it again after this time.
+const ELSEWHERE: Duration = Duration::from_secs(2);
 
 /// A job that is ours.
 #[derive(Debug)]
@@ -66,10 +70,16 @@ impl Suspicions {
     }
 }
 
-/// Makes the job of a token ours, or settles the token as the record demands.
-pub async fn take(desk: &Desk, mut delivery: Delivery) -> Option<Held> {
+/// Makes the job of a token ours, or settles the token as the record demands. A job that `offer` cannot
+/// serve is left to others.
+pub async fn take(desk: &Desk, offer: &BackendOffer, mut delivery: Delivery) -> Option<Held> {
     let id = delivery.job;
     let known = delivery.record.take().filter(|record| record.revision > 0);
+    if let Some(lack) = known.as_ref().and_then(|job| waiting::lacks(job, offer)) {
+        tracing::debug!(job.id = %id, worker.id = %desk.worker, lack, "left to others");
+        delivery.later(ELSEWHERE).await;
+        return None;
+    }
     let claim = ClaimId::generate();
     let now = clock::now();
     let taken = desk

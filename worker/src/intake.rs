@@ -84,13 +84,22 @@ impl Line {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(ended) = attempts.join_next() => report_crash(ended),
+                Some(ended) = attempts.join_next() => {
+                    report_crash(ended);
+                    // it may have shown that the backend is not well
+                    looks.reset_immediately();
+                }
                 _ = looks.tick() => {
                     let offer = self.backend.offer();
                     healthy = offer.healthy;
                     self.follow_lanes(&mut intake, &mut lanes, offer.lanes).await;
                 }
                 taken = intake.next(free) => if let Taken::Token(delivery) = taken {
+                    healthy = self.backend.offer().healthy;
+                    if !healthy {
+                        // dropped, it goes to whoever asks next
+                        continue;
+                    }
                     attempts.spawn(handle(self.desk.clone(), self.backend.clone(), *delivery));
                 }
             }
@@ -137,7 +146,7 @@ impl Line {
 }
 
 async fn handle(desk: Arc<Desk>, backend: Arc<Backend>, delivery: Delivery) {
-    if let Some(held) = claim::take(&desk, delivery).await {
+    if let Some(held) = claim::take(&desk, &backend.offer(), delivery).await {
         attempt::run(desk, backend, held).await;
     }
 }

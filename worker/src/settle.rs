@@ -76,9 +76,11 @@ pub async fn settle(desk: &Desk, held: Held, end: End, phases: Vec<Phase>) {
 fn change(desk: &Desk, held: &Held, end: End, phases: Vec<Phase>) -> Option<Change> {
     let claim = held.claim;
     match end {
-        End::Ran(Ok(outputs)) => Some(Change::Succeed {
+        End::Ran(Ok(product)) => Some(Change::Succeed {
             claim,
-            outputs,
+            outputs: product.outputs,
+            recipe: product.recipe,
+            substitutions: product.substitutions,
             phases,
         }),
         End::Ran(Err(failure)) => {

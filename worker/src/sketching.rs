@@ -22,7 +22,7 @@ use crate::{
     settings::SketchSettings,
     sketch::{Canvas, GENERATOR_VERSION, PREVIEW_MEDIA_TYPE, Recipe, SketchError, palette_of},
     spool::Spool,
-    work::{Outcome, Work},
+    work::{Outcome, Product, Work},
 };
 
 /// Longer side of a preview, in pixels.
@@ -68,7 +68,7 @@ impl Sketching {
         };
         let rehearsal = self.rehearsal(&request, work.attempt)?;
         if rehearsal.act() == Act::Noop {
-            return Ok(Vec::new());
+            return Ok(Product::default());
         }
         misbehave(rehearsal.act(), &work).await?;
         let recipe = recipe(&request, &work).await?;
@@ -85,7 +85,7 @@ impl Sketching {
         });
         let spool = Spool::of_bytes(picture, work.uploads.max_bytes()).await?;
         let name = format!("sketch-{}.png", work.id);
-        Ok(vec![work.uploads.store(0, &name, "image/png", &spool).await?])
+        Ok(vec![work.uploads.store(0, &name, "image/png", &spool).await?].into())
     }
 
     fn rehearsal(&self, request: &SketchRequest, attempt: u32) -> Result<Rehearsal, Failure> {

@@ -1,16 +1,19 @@
 //! A result on its way to the artifact store: in a temporary file, with its length and digest known.
 
-use std::io;
+use std::{io, path::Path};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use proto::failure::FailureCode;
 use proto::ids::hex;
 use proto::v1::Failure;
-use runtime::telemetry::chain;
+use runtime::{
+    media::{self, Facts},
+    telemetry::chain,
+};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempPath;
-use tokio::{fs::File, io::AsyncWriteExt as _};
+use tokio::{fs::File, io::AsyncWriteExt as _, task::spawn_blocking};
 use tokio_util::io::ReaderStream;
 
 /// A file that can be read as often as an upload is repeated. It is removed when dropped.
@@ -21,8 +24,8 @@ pub struct Spool {
     pub size_bytes: u64,
     /// Digest of the content, hex.
     pub sha256: String,
-    /// Pixels, where the content is a picture that we can read.
-    pub dimensions: Option<(u32, u32)>,
+    /// What the content is, as far as its headers say.
+    pub facts: Facts,
 }
 
 impl Spool {
@@ -53,15 +56,12 @@ impl Spool {
             file.write_all(&chunk).await.map_err(|error| unwritable(&error))?;
         }
         file.flush().await.map_err(|error| unwritable(&error))?;
-        let dimensions = image::ImageReader::open(&path)
-            .and_then(image::ImageReader::with_guessed_format)
-            .ok()
-            .and_then(|reader| reader.into_dimensions().ok());
+        let facts = probe(&path).await;
         Ok(Self {
             path,
             size_bytes,
             sha256: hex(&digest.finalize()),
-            dimensions,
+            facts,
         })
     }
 
@@ -86,6 +86,16 @@ impl Spool {
     }
 }
 
+/// A result that cannot be understood is stored all the same.
+async fn probe(path: &Path) -> Facts {
+    let path = path.to_owned();
+    let probed = spawn_blocking(move || std::fs::File::open(path).map(media::probe)).await;
+    match probed {
+        Ok(Ok(facts)) => facts,
+        Ok(Err(_)) | Err(_) => Facts::of(media::UNKNOWN),
+    }
+}
+
 fn unwritable(error: &io::Error) -> Failure {
     let full = matches!(
         error.kind(),
@@ -100,4 +110,28 @@ fn unwritable(error: &io::Error) -> Failure {
         "the worker's temporary directory cannot be written: {}",
         chain(error)
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_picture_is_measured_and_anything_else_is_taken_as_it_is() {
+        let mut png = io::Cursor::new(Vec::new());
+        image::RgbImage::new(7, 5)
+            .write_to(&mut png, image::ImageFormat::Png)
+            .expect("a picture");
+        let png = png.into_inner();
+        let cut = png.iter().take(40).copied().collect::<Vec<u8>>();
+        for content in [png, cut] {
+            let spool = Spool::of_bytes(content.into(), 1000).await.expect("taken");
+            assert_eq!(
+                (spool.facts.media_type, spool.facts.dimensions()),
+                ("image/png", Some((7, 5)))
+            );
+        }
+        let spool = Spool::of_bytes("words".into(), 1000).await.expect("taken");
+        assert_eq!(spool.facts, Facts::of(media::UNKNOWN));
+    }
 }

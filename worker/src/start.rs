@@ -2,8 +2,12 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use futures::{StreamExt as _, stream};
 use prometheus_client::registry::Registry;
-use proto::ids::{Incarnation, WorkerId};
+use proto::{
+    failure::FailureCode,
+    ids::{Incarnation, WorkerId},
+};
 use runtime::{
     admin::{self, Readiness},
     bus::Bus,
@@ -20,7 +24,7 @@ use crate::{
     announce::{self, Announcer},
     backend::Backend,
     claim::Suspicions,
-    comfyui::{Comfyui, ComfyuiError},
+    comfyui::{self, Comfyui, ComfyuiError},
     intake::{Desk, Line},
     metrics::Metrics,
     roster::Roster,
@@ -87,7 +91,11 @@ pub async fn start(settings: Settings, bus: Bus, stop: Stop) -> Result<Running, 
         );
     }
     tracing::info!(worker.id = %settings.id, %incarnation, "the worker takes jobs");
-    let grace = settings.attempts.drain_grace + settings.attempts.cancel_grace + FAREWELL;
+    let stopping = settings.comfyui.as_ref().map(|comfyui| comfyui.host.stop_timeout);
+    let grace = settings.attempts.drain_grace
+        + settings.attempts.cancel_grace
+        + stopping.unwrap_or_default()
+        + FAREWELL;
     Ok(Running {
         address,
         tasks,
@@ -120,12 +128,19 @@ fn desk(
 fn start_work(tasks: &mut Tasks, desk: &Arc<Desk>, backends: Vec<Backend>, stop: &Stop) {
     // the voice outlives the work: while attempts end, they still have to be answered for
     let silence = Stop::new();
+    // what runs behind a backend outlives the work on it
+    let over = Stop::new();
+    let mut hosts = JoinSet::new();
     let mut announced = Vec::new();
     let mut lines = JoinSet::new();
     for backend in backends {
         let backend = Arc::new(backend);
         let (busy, busy_now) = watch::channel(0);
         announced.push((backend.clone(), busy_now));
+        hosts.spawn({
+            let (backend, over) = (backend.clone(), over.clone());
+            async move { backend.keep_host(over).await }
+        });
         lines.spawn(
             Line {
                 desk: desk.clone(),
@@ -143,6 +158,7 @@ fn start_work(tasks: &mut Tasks, desk: &Arc<Desk>, backends: Vec<Backend>, stop:
             }
         });
     }
+    tasks.start("calls", answer_calls(desk.clone(), &announced, silence.clone()));
     let announcer = Announcer {
         desk: desk.clone(),
         backends: announced,
@@ -160,8 +176,35 @@ fn start_work(tasks: &mut Tasks, desk: &Arc<Desk>, backends: Vec<Backend>, stop:
             // a line that crashes takes the worker down, so that somebody notices
             ended.expect("the intake of a backend does not crash");
         }
+        over.cancel();
+        while let Some(ended) = hosts.join_next().await {
+            ended.expect("the care for a backend's process does not crash");
+        }
         silence.cancel();
     });
+}
+
+/// Answers what people ask of this host.
+fn answer_calls(
+    desk: Arc<Desk>,
+    backends: &[(Arc<Backend>, watch::Receiver<usize>)],
+    stop: Stop,
+) -> impl Future<Output = ()> + use<> {
+    let comfyui = backends.iter().find_map(|(backend, _)| match backend.as_ref() {
+        Backend::Comfyui(comfyui) => Some(comfyui.clone()),
+        Backend::Sketch(_) => None,
+    });
+    async move {
+        let answer = |call| {
+            if let Some(comfyui) = &comfyui {
+                comfyui::answer(comfyui.clone(), call).left_stream()
+            } else {
+                let refusal = calls::failed(FailureCode::HostRefused, "this worker has no ComfyUI");
+                stream::iter([refusal]).right_stream()
+            }
+        };
+        calls::answer_host(desk.records.bus().clone(), &desk.worker, stop, answer).await;
+    }
 }
 
 async fn note_readiness(bus: Bus, registry: Arc<Registry>, listener: tokio::net::TcpListener, stop: Stop) {
@@ -217,7 +260,7 @@ fn backends(settings: &Settings) -> Result<Vec<Backend>, StartError> {
         backends.push(Backend::Sketch(Sketching::new(sketch)));
     }
     if let Some(comfyui) = settings.comfyui.clone() {
-        backends.push(Backend::Comfyui(Comfyui::new(comfyui)?));
+        backends.push(Backend::Comfyui(Arc::new(Comfyui::new(comfyui)?)));
     }
     Ok(backends)
 }

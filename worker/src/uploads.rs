@@ -117,7 +117,7 @@ impl Uploads {
                 }
             }
         }
-        let (width, height) = spool.dimensions.unwrap_or_default();
+        let (width, height) = spool.facts.dimensions().unwrap_or_default();
         Ok(Artifact {
             id: id.to_string(),
             key: id.key(),
@@ -127,7 +127,8 @@ impl Uploads {
             sha256: spool.sha256.clone(),
             width,
             height,
-            ..Artifact::default()
+            duration_seconds: spool.facts.duration_seconds.unwrap_or_default(),
+            frames: spool.facts.frames.unwrap_or_default(),
         })
     }
 

@@ -4,7 +4,7 @@ use proto::{
     failure::FailureCode,
     ids::{ClaimId, JobId},
     lifecycle::Change,
-    v1::{Artifact, Failure, JobRequest, Upstream},
+    v1::{Artifact, Failure, JobRequest, Substitution, Upstream},
 };
 use runtime::{
     records::{ChangeError, Records},
@@ -15,7 +15,27 @@ use runtime::{
 use crate::{report::Reporter, uploads::Uploads};
 
 /// What became of an attempt on a backend.
-pub type Outcome = Result<Vec<Artifact>, Failure>;
+pub type Outcome = Result<Product, Failure>;
+
+/// What an attempt made.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Product {
+    /// The results, stored.
+    pub outputs: Vec<Artifact>,
+    /// All that made them, as a stored file.
+    pub recipe: Option<Artifact>,
+    /// What was used instead of what was asked for.
+    pub substitutions: Vec<Substitution>,
+}
+
+impl From<Vec<Artifact>> for Product {
+    fn from(outputs: Vec<Artifact>) -> Self {
+        Self {
+            outputs,
+            ..Self::default()
+        }
+    }
+}
 
 /// One attempt, as a backend sees it.
 #[derive(Debug)]

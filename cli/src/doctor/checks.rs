@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use connectors::comfyui;
 use jiff::fmt::rfc2822;
 use runtime::{
     bus::Bus,
@@ -17,14 +16,14 @@ use runtime::{
 use sysinfo::Disks;
 use url::Url;
 
-use super::Finding;
+use super::{Finding, hosts};
 use crate::{client::Client, fleet, settings::Settings};
 
 /// Less free space than this is told as a fault.
 const ENOUGH_SPACE: ByteSize = ByteSize(1 << 30);
 /// Clocks that differ by more (milliseconds) confuse times, deadlines and leases.
 const CLOCK_TOLERANCE: i64 = 2_000;
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The settings themselves.
 pub(super) fn settings(faults: &[Fault]) -> Vec<Finding> {
@@ -154,7 +153,9 @@ pub(super) async fn gateway(url: &Url) -> Vec<Finding> {
             return findings;
         }
     };
-    findings.push(match client.workers().await {
+    let workers = client.workers().await;
+    let hosts = workers.as_deref().map(hosts::of_fleet).unwrap_or_default();
+    findings.push(match workers {
         Ok(workers) if workers.is_empty() => Finding::bad(
             "workers",
             "no worker is here, so that no job can start",
@@ -173,6 +174,7 @@ pub(super) async fn gateway(url: &Url) -> Vec<Finding> {
             problem.remedy.unwrap_or_else(|| "Look at the gateway's log.".to_owned()),
         ),
     });
+    findings.extend(hosts);
     findings
 }
 
@@ -226,47 +228,6 @@ fn clock_finding(date: &str, asked_at: i64, answered_at: i64) -> Option<Finding>
         let message = format!("differs from the gateway's by {:.0} s", apart as f64 / 1_000.0);
         Finding::bad("clock", message, "Let both machines take their time from NTP.")
     })
-}
-
-/// Whether ComfyUI answers.
-pub(super) async fn comfyui(url: &Url) -> Finding {
-    let remedy = "Start ComfyUI on the worker's host, or correct comfyui.url.";
-    let client = match comfyui::Client::new(url.clone(), comfyui::Options::default()) {
-        Ok(client) => client,
-        Err(error) => return Finding::bad("comfyui", telemetry::chain(&error), remedy),
-    };
-    match tokio::time::timeout(PATIENCE * 2, client.system_stats()).await {
-        Ok(Ok(stats)) => {
-            let version = stats
-                .comfyui_version
-                .unwrap_or_else(|| "of an unknown version".to_owned());
-            let device = stats.devices.first().map(|device| {
-                let memory = |bytes: Option<u64>| {
-                    bytes.map_or_else(|| "?".to_owned(), |bytes| ByteSize(bytes).to_string())
-                };
-                format!(
-                    ", {} ({} of {} free)",
-                    device.name,
-                    memory(device.vram_free),
-                    memory(device.vram_total)
-                )
-            });
-            Finding::good(
-                "comfyui",
-                format!(
-                    "ComfyUI {version} at {}{}",
-                    client.origin(),
-                    device.unwrap_or_default()
-                ),
-            )
-        }
-        Ok(Err(error)) => Finding::bad(
-            "comfyui",
-            format!("{}: {}", client.origin(), telemetry::chain(&error)),
-            remedy,
-        ),
-        Err(_) => Finding::bad("comfyui", format!("{} does not answer", client.origin()), remedy),
-    }
 }
 
 #[cfg(test)]

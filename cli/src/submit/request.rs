@@ -1,14 +1,24 @@
 //! From the command line to a request of the contract. Pure: files and uploads are given.
 
-use proto::{moment::Millis, v1::JobRequest};
+use std::collections::HashMap;
+
+use proto::{
+    moment::Millis,
+    v1::{JobRequest, Workflow},
+};
 use serde_json::{Map, Value};
 
 use super::{
-    SubmitArguments,
-    contract::{self, unknown},
+    FrameOptions, SubmitArguments,
+    filling::Filling,
     graph::{self, Graph},
+    models::Lora,
+    options::ComfyuiOptions,
 };
-use crate::problem::{Fault, Problem};
+use crate::{
+    contract::{self, unknown},
+    problem::{Fault, Problem},
+};
 
 const REQUEST: &str = ".orchestrator.v1.JobRequest";
 
@@ -19,15 +29,34 @@ pub(super) struct Material {
     pub(super) prompt: Option<String>,
     /// The graph of `--graph`.
     pub(super) graph: Option<Graph>,
-    /// The ids of the uploaded files, in the order of `--input`.
-    pub(super) assets: Vec<String>,
+    /// The workflow of `--workflow`, as the gateway has it.
+    pub(super) workflow: Option<Workflow>,
+    /// The ids of the uploaded files, by their paths.
+    pub(super) assets: HashMap<String, String>,
 }
+
+/// A request, and the files that it refers to.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub(super) request: JobRequest,
+    pub(super) files: Vec<NamedFile>,
+}
+
+/// A file that an option names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NamedFile {
+    pub(super) option: String,
+    pub(super) path: String,
+}
+
+/// What stands for a file that is not uploaded yet.
+const NOT_YET: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// The backend's field in the request, which is also its name.
 pub(super) fn backend(arguments: &SubmitArguments) -> &str {
     match &arguments.backend {
         Some(backend) => backend,
-        None if arguments.graph.is_some() || arguments.checkpoint.is_some() => "comfyui",
+        None if arguments.comfyui.is_asked_for() => "comfyui",
         None => "sketch",
     }
 }
@@ -36,11 +65,7 @@ pub(super) fn backend(arguments: &SubmitArguments) -> &str {
 ///
 /// # Errors
 /// Every fault at once, each with the option that is to blame.
-pub(super) fn build(
-    arguments: &SubmitArguments,
-    material: Material,
-    now: Millis,
-) -> Result<JobRequest, Problem> {
+pub(super) fn build(arguments: &SubmitArguments, material: Material, now: Millis) -> Result<Built, Problem> {
     let backend = backend(arguments);
     let message = contract::fields(REQUEST)
         .iter()
@@ -54,16 +79,20 @@ pub(super) fn build(
         body: Map::new(),
         frame: Map::new(),
         graph: material.graph,
+        workflow: material.workflow.map(Filling::of),
+        assets: material.assets,
+        files: Vec::new(),
         faults: Vec::new(),
         now,
     };
     draft.take_options(arguments, material.prompt);
-    draft.take_frame(arguments);
+    draft.take_comfyui(&arguments.comfyui);
+    draft.take_frame(&arguments.frame);
     for (key, text) in &arguments.param {
         draft.take_param(key, text);
     }
-    for ((key, _), asset) in arguments.input.iter().zip(&material.assets) {
-        draft.take_input(key, &format!("asset:{asset}"));
+    for (key, path) in &arguments.input {
+        draft.take_input(key, path);
     }
     draft.finish()
 }
@@ -75,17 +104,24 @@ struct Draft<'a> {
     body: Map<String, Value>,
     frame: Map<String, Value>,
     graph: Option<Graph>,
+    workflow: Option<Filling>,
+    assets: HashMap<String, String>,
+    files: Vec<NamedFile>,
     faults: Vec<Fault>,
     now: Millis,
 }
 
 impl Draft<'_> {
     fn take_options(&mut self, arguments: &SubmitArguments, prompt: Option<String>) {
-        if self.graph.is_some() && prompt.is_some() {
-            let message = "a graph brings its own prompt; set it with --param <node>.text=…";
-            self.fault("PROMPT", message.to_owned());
-        } else if let Some(prompt) = prompt {
-            self.option("PROMPT", "prompt", &prompt);
+        if let Some(prompt) = prompt {
+            if self.graph.is_some() {
+                let message = "a graph brings its own prompt; set it with --param <node>.text=…";
+                self.fault("PROMPT", message.to_owned());
+            } else if self.workflow.is_some() {
+                self.take_parameter("PROMPT", "prompt", &prompt);
+            } else {
+                self.option("PROMPT", "prompt", &prompt);
+            }
         }
         if let Some(size) = arguments.size {
             self.option("--size", "width", &size.width.to_string());
@@ -94,8 +130,6 @@ impl Draft<'_> {
         let options = [
             ("--steps", "steps", arguments.steps.map(|steps| steps.to_string())),
             ("--seed", "seed", arguments.seed.map(|seed| seed.to_string())),
-            ("--negative", "negative_prompt", arguments.negative.clone()),
-            ("--checkpoint", "checkpoint", arguments.checkpoint.clone()),
         ];
         for (option, field, text) in options {
             if let Some(text) = text {
@@ -107,7 +141,31 @@ impl Draft<'_> {
         }
     }
 
-    fn take_frame(&mut self, arguments: &SubmitArguments) {
+    fn take_comfyui(&mut self, options: &ComfyuiOptions) {
+        for (option, field, text) in options.settings() {
+            if let Some(text) = text {
+                self.option(option, field, &text);
+            }
+        }
+        for (option, field, path) in options.pictures() {
+            if let Some(path) = path {
+                let reference = self.reference(option, &path);
+                self.option(option, field, &reference);
+            }
+        }
+        let loras = options.lora.iter().map(Lora::json).collect();
+        self.list("--lora", "loras", loras);
+        let mut controls = Vec::new();
+        for control in &options.controlnet {
+            let reference = self.reference("--controlnet", &control.image);
+            controls.push(control.json(&reference));
+        }
+        self.list("--controlnet", "controls", controls);
+        let encoders = options.text_encoder.iter().cloned().map(Value::from).collect();
+        self.list("--text-encoder", "text_encoders", encoders);
+    }
+
+    fn take_frame(&mut self, arguments: &FrameOptions) {
         let options = [
             ("--priority", "priority", arguments.priority.clone()),
             (
@@ -135,17 +193,44 @@ impl Draft<'_> {
     }
 
     fn take_param(&mut self, key: &str, text: &str) {
+        let option = format!("--param {key}");
+        if self.workflow.as_ref().is_some_and(|filling| !filling.leaves(key)) {
+            return self.take_parameter(&option, key, text);
+        }
         let place = self.graph.as_ref().and_then(|graph| graph.place(key));
         let outcome = match (place, &mut self.graph) {
             (Some((node, input)), Some(graph)) => graph.set(node, input, graph::value(text)),
             _ => self.set_field(key, text),
         };
         if let Err(message) = outcome {
-            self.fault(&format!("--param {key}"), message);
+            self.fault(&option, message);
         }
     }
 
-    fn take_input(&mut self, key: &str, reference: &str) {
+    /// Sets a parameter of the workflow; one that takes a file is given it.
+    fn take_parameter(&mut self, option: &str, name: &str, text: &str) {
+        let takes_file = self
+            .workflow
+            .as_ref()
+            .is_some_and(|filling| filling.takes_file(name));
+        let text = if takes_file {
+            self.reference(option, text)
+        } else {
+            text.to_owned()
+        };
+        if let Some(filling) = &mut self.workflow
+            && let Err(message) = filling.set(name, &text)
+        {
+            self.fault(option, message);
+        }
+    }
+
+    fn take_input(&mut self, key: &str, path: &str) {
+        let option = format!("--input {key}");
+        let reference = self.reference(&option, path);
+        if self.workflow.is_some() {
+            return self.take_parameter(&option, key, &reference);
+        }
         let place = self.graph.as_ref().and_then(|graph| graph.place(key));
         let outcome = match (place, &mut self.graph) {
             (Some((node, input)), Some(graph)) => graph.set(node, input, Value::from(reference)),
@@ -153,11 +238,24 @@ impl Draft<'_> {
                 "name an input of the graph as <node>.<input>; its nodes are {}",
                 graph.nodes()
             )),
-            _ => self.set_field(key, reference),
+            _ => self.set_field(key, &reference),
         };
         if let Err(message) = outcome {
-            self.fault(&format!("--input {key}"), message);
+            self.fault(&option, message);
         }
+    }
+
+    /// What stands in the request for a file, or for an asset that is there already.
+    fn reference(&mut self, option: &str, text: &str) -> String {
+        if text.starts_with("asset:") {
+            return text.to_owned();
+        }
+        self.files.push(NamedFile {
+            option: option.to_owned(),
+            path: text.to_owned(),
+        });
+        let id = self.assets.get(text).map_or(NOT_YET, String::as_str);
+        format!("asset:{id}")
     }
 
     /// Sets a field of the backend's message, or of the request around it.
@@ -176,11 +274,22 @@ impl Draft<'_> {
     }
 
     fn option(&mut self, option: &str, field: &str, text: &str) {
-        if !self.has_field(field) {
+        if !self.has_field(field.split('.').next().unwrap_or(field)) {
             return self.fault(option, format!("backend {} has no {field}", self.backend));
         }
         if let Err(message) = contract::set(&mut self.body, self.message, field, text, self.now) {
             self.fault(option, message);
+        }
+    }
+
+    fn list(&mut self, option: &str, field: &str, items: Vec<Value>) {
+        if items.is_empty() {
+            return;
+        }
+        if self.has_field(field) {
+            self.body.insert(field.to_owned(), Value::Array(items));
+        } else {
+            self.fault(option, format!("backend {} has no {field}", self.backend));
         }
     }
 
@@ -197,10 +306,13 @@ impl Draft<'_> {
         });
     }
 
-    fn finish(mut self) -> Result<JobRequest, Problem> {
+    fn finish(mut self) -> Result<Built, Problem> {
         if let Some(graph) = self.graph.take() {
             self.body
                 .insert("graph".to_owned(), Value::from(graph.into_text()));
+        }
+        if let Some(parameters) = self.workflow.take().and_then(Filling::into_text) {
+            self.body.insert("parameters".to_owned(), Value::from(parameters));
         }
         if !self.faults.is_empty() {
             return Err(Problem {
@@ -210,186 +322,21 @@ impl Draft<'_> {
         }
         self.frame
             .insert(self.backend.to_owned(), Value::Object(self.body));
-        serde_json::from_value(Value::Object(self.frame))
-            .map_err(|error| Problem::usage(format!("the options do not make a request: {error}")))
+        let request = serde_json::from_value(Value::Object(self.frame))
+            .map_err(|error| Problem::usage(format!("the options do not make a request: {error}")))?;
+        Ok(Built {
+            request,
+            files: self.files,
+        })
     }
 }
 
 /// The fields around the backend's message.
-fn frame_fields() -> impl Iterator<Item = &'static str> {
+pub(super) fn frame_fields() -> impl Iterator<Item = &'static str> {
     let own = contract::fields(REQUEST).iter();
     own.filter(|field| !matches!(field.kind, contract::Kind::Message(_)))
         .map(|field| field.name.as_str())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::Parser as _;
-    use proto::{
-        Priority,
-        v1::{ComfyUiRequest, SketchRequest, job_request::Body},
-    };
-
-    #[derive(Debug, clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        submit: SubmitArguments,
-    }
-
-    fn request(line: &[&str], graph: Option<&str>, assets: &[&str]) -> Result<JobRequest, Problem> {
-        let arguments = Line::try_parse_from([&["submit"], line].concat())
-            .expect("a command line")
-            .submit;
-        let material = Material {
-            prompt: arguments.prompt.clone(),
-            graph: graph.map(|text| Graph::parse(text, "g.json").expect("a graph")),
-            assets: assets.iter().map(ToString::to_string).collect(),
-        };
-        build(&arguments, material, 1_000)
-    }
-
-    fn sketch(line: &[&str]) -> SketchRequest {
-        match request(line, None, &[]).expect("a request").body {
-            Some(Body::Sketch(sketch)) => sketch,
-            other => panic!("no sketch: {other:?}"),
-        }
-    }
-
-    fn comfyui(request: Result<JobRequest, Problem>) -> ComfyUiRequest {
-        match request.expect("a request").body {
-            Some(Body::Comfyui(comfyui)) => comfyui,
-            other => panic!("no graph: {other:?}"),
-        }
-    }
-
-    fn faults(request: Result<JobRequest, Problem>) -> Vec<String> {
-        let problem = request.expect_err("faulty");
-        problem
-            .faults
-            .iter()
-            .map(|fault| format!("{}: {}", fault.pointer, fault.message))
-            .collect()
-    }
-
-    #[test]
-    fn options_and_parameters_fill_the_same_request() {
-        let sketch = sketch(&[
-            "a lake",
-            "--size",
-            "640x480",
-            "--seed",
-            "7",
-            "--param",
-            "steps=3",
-            "--param",
-            "rehearsal.act=slow",
-        ]);
-        assert_eq!(
-            (sketch.prompt.as_str(), sketch.width, sketch.height),
-            ("a lake", 640, 480)
-        );
-        assert_eq!((sketch.seed, sketch.steps), (Some(7), 3));
-        assert_eq!(
-            sketch.rehearsal.map(|rehearsal| rehearsal.act()),
-            Some(proto::Act::Slow)
-        );
-    }
-
-    #[test]
-    fn the_frame_is_filled_by_options_and_by_parameters() {
-        let line = [
-            "x",
-            "--priority",
-            "high",
-            "--deadline",
-            "+9s",
-            "--tag",
-            "a,b",
-            "--tag",
-            "c",
-            "--hold",
-            "--param",
-            "max_attempts=5",
-        ];
-        let request = request(&line, None, &[]).expect("a request");
-        assert_eq!(
-            (request.priority(), request.max_attempts, request.hold),
-            (Priority::High, 5, true)
-        );
-        assert_eq!(request.tags, ["a,b", "c"]);
-        assert_eq!(request.deadline.map(|at| at.seconds), Some(10));
-    }
-
-    #[test]
-    fn a_checkpoint_or_a_graph_means_comfyui() {
-        let with_checkpoint = comfyui(request(
-            &["x", "--checkpoint", "sd.safetensors", "--negative", "blur"],
-            None,
-            &[],
-        ));
-        assert_eq!(
-            (
-                with_checkpoint.checkpoint.as_str(),
-                with_checkpoint.negative_prompt.as_str()
-            ),
-            ("sd.safetensors", "blur")
-        );
-        let graph = r#"{"3":{"class_type":"LoadImage","inputs":{"image":"old"}}}"#;
-        let line = [
-            "--graph",
-            "g.json",
-            "--input",
-            "3.image=cat.png",
-            "--param",
-            "3.upload=true",
-        ];
-        let with_graph = comfyui(request(&line, Some(graph), &["00ff"]));
-        assert_eq!(
-            with_graph.graph,
-            r#"{"3":{"class_type":"LoadImage","inputs":{"image":"asset:00ff","upload":true}}}"#
-        );
-    }
-
-    #[test]
-    fn an_input_becomes_a_reference_to_the_upload() {
-        let request = request(&["x", "--input", "palette=cat.png"], None, &["00ff"]).expect("a request");
-        assert!(matches!(request.body, Some(Body::Sketch(sketch)) if sketch.palette == "asset:00ff"));
-    }
-
-    #[test]
-    fn all_faults_are_told_at_once() {
-        let line = [
-            "x",
-            "--checkpoint",
-            "m",
-            "--backend",
-            "sketch",
-            "--deadline",
-            "soon",
-            "--param",
-            "widht=3",
-            "--param",
-            "tag=a",
-        ];
-        let told = faults(request(&line, None, &[]));
-        assert_eq!(told.len(), 4, "{told:#?}");
-        assert_eq!(told[0], "--checkpoint: backend sketch has no checkpoint");
-        assert!(
-            told[1].starts_with("--deadline: deadline: \"soon\" is neither"),
-            "{told:#?}"
-        );
-        assert!(told[2].contains("did you mean width"), "{told:#?}");
-        assert!(told[3].contains("did you mean tags"), "{told:#?}");
-        let graph = r#"{"3":{"class_type":"LoadImage","inputs":{}}}"#;
-        let told = faults(request(
-            &["x", "--graph", "g", "--input", "image=a.png"],
-            Some(graph),
-            &["00"],
-        ));
-        assert!(
-            told[0].starts_with("PROMPT: a graph brings") && told[1].contains("3 (LoadImage)"),
-            "{told:#?}"
-        );
-    }
-}
+mod tests;

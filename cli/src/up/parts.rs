@@ -12,7 +12,7 @@ use runtime::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::steps;
+use super::{offers, steps};
 use crate::{
     exit::Exit,
     problem::Problem,
@@ -32,6 +32,8 @@ pub(super) struct Parts {
     gateway: Option<Part>,
     monitor: Option<Part>,
     worker: Option<Part>,
+    /// The worker as the person was told of it.
+    announced: Option<Worker>,
 }
 
 /// One role that runs.
@@ -66,7 +68,10 @@ impl Parts {
             .insert(Part::start(Role::Worker, settings, connection).await?);
         let id = settings.worker.id.as_str();
         match worker.announcement(id).await {
-            Some(announced) => tell_worker(&announced),
+            Some(announced) => {
+                tell_worker(&announced);
+                self.announced = Some(announced);
+            }
             None => steps::doubt(format!("worker {id} has not announced itself yet")),
         }
         steps::invite(&page);
@@ -75,9 +80,14 @@ impl Parts {
 
     /// Until `stop`, or until a role ends by itself.
     pub(super) async fn run(&mut self, stop: &Stop) -> Result<(), Problem> {
+        let news = match (&self.worker, self.announced.take()) {
+            (Some(worker), Some(announced)) => offers::follow(worker.bus.clone(), announced).boxed(),
+            (Some(_) | None, _) => std::future::pending().boxed(),
+        };
         tokio::select! {
             biased;
             () = stop.cancelled() => Ok(()),
+            () = news => Ok(()),
             ended = Part::ended(&mut self.worker) => ended,
             ended = Part::ended(&mut self.gateway) => ended,
             ended = Part::ended(&mut self.monitor) => ended,

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use proto::{
     EventKind, Status,
     moment::{Millis, maybe_millis},
-    v1::{Job, JobEvent, Progress, Update, update},
+    v1::{Job, JobEvent, Progress, Substitution, Update, update},
 };
 
 use crate::{output, problem::Problem};
@@ -141,6 +141,33 @@ pub(crate) fn standing(job: &Job) -> String {
     }
 }
 
+/// What was used instead of what was asked for: `sampler: Euler a → euler_ancestral`.
+pub(crate) fn replaced(substitution: &Substitution) -> String {
+    let fields = substitution.pointer.trim_start_matches('/').split('/');
+    // the backend's name, which comes first, is known
+    let field: Vec<&str> = match fields.collect::<Vec<_>>().as_slice() {
+        [_, rest @ ..] if !rest.is_empty() => rest.to_vec(),
+        all => all.to_vec(),
+    };
+    let or_none = |text: &str| {
+        if text.is_empty() {
+            "nothing".to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
+    let why = match substitution.reason.as_str() {
+        "" => String::new(),
+        reason => format!(" ({reason})"),
+    };
+    output::plain(&format!(
+        "{}: {} → {}{why}",
+        field.join("."),
+        or_none(&substitution.given),
+        or_none(&substitution.used)
+    ))
+}
+
 fn phase(progress: &Progress) -> String {
     let steps = match progress.steps {
         0 => String::new(),
@@ -243,6 +270,23 @@ mod tests {
             ..Progress::default()
         };
         assert_eq!(phase(&progress), "sampling 3/20, 4 s to go");
+    }
+
+    #[test]
+    fn what_was_replaced_names_the_field_and_why() {
+        let mut substitution = Substitution {
+            pointer: "/comfyui/sampler".into(),
+            given: "Euler a".into(),
+            used: "euler_ancestral".into(),
+            reason: String::new(),
+        };
+        assert_eq!(replaced(&substitution), "sampler: Euler a → euler_ancestral");
+        substitution.pointer = "/comfyui/loras/0/name".into();
+        substitution.reason = "as it is listed".into();
+        assert_eq!(
+            replaced(&substitution),
+            "loras.0.name: Euler a → euler_ancestral (as it is listed)"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::error::Error;
+use super::node_input::{NodeInput, Presence};
 
 /// Node classes by name, as `/object_info` describes them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,6 +25,10 @@ pub struct NodeClass {
     pub category: Option<String>,
     /// The Python module that it comes from: `nodes`, `comfy_extras.…` or `custom_nodes.…`.
     pub python_module: Option<String>,
+    /// Whether running it calls a paid service elsewhere.
+    pub api_node: bool,
+    /// Its inputs: the required, then the optional, then the hidden ones.
+    pub inputs: Vec<NodeInput>,
     /// The types of its outputs, in slot order.
     pub outputs: Vec<String>,
     /// The whole description as the server sent it.
@@ -120,7 +125,14 @@ impl NodeClass {
                 .map(|kind| kind.as_str().unwrap_or("COMBO").to_owned())
                 .collect()
         });
+        let inputs = Presence::ALL.into_iter().flat_map(|presence| {
+            let group = raw.get("input").and_then(|input| input.get(presence.as_str()));
+            let group = group.and_then(Value::as_object).into_iter().flatten();
+            group.map(move |(name, declared)| NodeInput::parse(name, presence, declared))
+        });
         Self {
+            api_node: raw.get("api_node").and_then(Value::as_bool).unwrap_or(false),
+            inputs: inputs.collect(),
             output_node: raw.get("output_node").and_then(Value::as_bool).unwrap_or(false),
             display_name: text("display_name"),
             category: text("category"),
@@ -130,49 +142,23 @@ impl NodeClass {
         }
     }
 
-    /// How an input is declared: `[type or options, settings]`, required or optional.
-    pub fn input(&self, name: &str) -> Option<&Value> {
-        let inputs = self.raw.get("input")?;
-        ["required", "optional"]
-            .iter()
-            .find_map(|group| inputs.get(group)?.get(name))
+    /// An input that a graph can give, required or optional.
+    pub fn input(&self, name: &str) -> Option<&NodeInput> {
+        let mut inputs = self.inputs.iter();
+        inputs.find(|input| input.name == name && input.presence != Presence::Hidden)
     }
 
     /// The names of the required inputs.
     pub fn required_inputs(&self) -> Vec<&str> {
         let required = self
-            .raw
-            .get("input")
-            .and_then(|input| input.get("required"))
-            .and_then(Value::as_object);
-        required
-            .map(|inputs| inputs.keys().map(String::as_str).collect())
-            .unwrap_or_default()
+            .inputs
+            .iter()
+            .filter(|input| input.presence == Presence::Required);
+        required.map(|input| input.name.as_str()).collect()
     }
 
-    /// What may be chosen for an input, or `None` if it is no choice. Both forms are understood: the old one,
-    /// where the options stand in place of the type, and the newer `["COMBO", {"options": […]}]`, with the
-    /// dynamic one, whose options are objects with a `key`.
+    /// What may be chosen for an input, or `None` if it is no choice.
     pub fn options(&self, input: &str) -> Option<Vec<String>> {
-        let declared = self.input(input)?.as_array()?;
-        let options = match declared.first()? {
-            Value::Array(options) => options,
-            Value::String(kind) if kind.contains("COMBO") => declared.get(1)?.get("options")?.as_array()?,
-            Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
-                return None;
-            }
-        };
-        Some(options.iter().map(option_name).collect())
-    }
-}
-
-fn option_name(option: &Value) -> String {
-    match option {
-        Value::String(name) => name.clone(),
-        Value::Object(fields) => fields
-            .get("key")
-            .and_then(Value::as_str)
-            .map_or_else(|| option.to_string(), str::to_owned),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => option.to_string(),
+        self.input(input)?.options.clone()
     }
 }

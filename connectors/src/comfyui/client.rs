@@ -1,5 +1,6 @@
 //! The connection to one ComfyUI server: address, limits, and how a request becomes a typed answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -8,6 +9,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::error::{Error, excerpt};
+use super::job::JobsApi;
 use super::socket::SocketOptions;
 
 /// Limits of a [`Client`]. Every wait and every body has one.
@@ -51,6 +53,8 @@ pub struct Client {
     pub(super) fresh: reqwest::Client,
     base: Url,
     pub(super) options: Options,
+    /// Shared by clones.
+    pub(super) jobs_api: Arc<JobsApi>,
 }
 
 impl Client {
@@ -88,6 +92,7 @@ impl Client {
             fresh,
             base,
             options,
+            jobs_api: Arc::default(),
         })
     }
 
@@ -123,6 +128,7 @@ impl Client {
             origin: self.origin(),
             timeout: self.options.request_timeout,
             max_json: self.options.max_json,
+            jobs_api: Arc::clone(&self.jobs_api),
         }
     }
 
@@ -144,6 +150,7 @@ pub(super) struct Request {
     timeout: Duration,
     max_json: u64,
     repeatable: bool,
+    jobs_api: Arc<JobsApi>,
 }
 
 /// A whole answer.
@@ -172,6 +179,7 @@ impl Request {
             origin,
             timeout,
             repeatable,
+            jobs_api,
             ..
         } = self;
         let again = if repeatable { builder.try_clone() } else { None };
@@ -187,7 +195,11 @@ impl Request {
                 operation,
                 after: timeout,
             }),
-            Ok(Err(source)) => Err(transport(operation, &origin, timeout, source)),
+            Ok(Err(source)) => {
+                // who is there next time may be another server
+                jobs_api.forget();
+                Err(transport(operation, &origin, timeout, source))
+            }
             Ok(Ok(response)) => Ok((operation, response)),
         }
     }

@@ -1,6 +1,8 @@
 //! The newer jobs API, `/api/jobs/{id}`: one request that knows a prompt from pending to its end, on
 //! servers that have it (after v0.5.1).
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use reqwest::StatusCode;
 use serde_json::Value;
 use uuid::Uuid;
@@ -52,24 +54,63 @@ pub enum JobStatus {
     Cancelled,
 }
 
+/// Whether the server was seen not to have the jobs API. The answer is given up whenever the server may
+/// have been exchanged for another one.
+#[derive(Debug, Default)]
+pub(super) struct JobsApi {
+    missing: AtomicBool,
+}
+
+impl JobsApi {
+    /// Whether it is worth asking.
+    fn may_be_there(&self) -> bool {
+        !self.missing.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, lookup: &JobLookup) {
+        let missing = *lookup == JobLookup::NotOffered;
+        self.missing.store(missing, Ordering::Relaxed);
+    }
+
+    /// Ask again.
+    pub(super) fn forget(&self) {
+        self.missing.store(false, Ordering::Relaxed);
+    }
+}
+
 impl Client {
+    /// Whether the jobs API says that a prompt runs; not so where there is none. That it is quicker than
+    /// the whole queue is all that it is asked for: any trouble with it is a no.
+    pub(super) async fn runs_by_job(&self, prompt_id: Uuid) -> Result<bool, Error> {
+        if !self.jobs_api.may_be_there() {
+            return Ok(false);
+        }
+        match self.job(prompt_id).await {
+            Ok(JobLookup::Found(job)) => Ok(job.status == JobStatus::InProgress),
+            Ok(JobLookup::NotFound | JobLookup::NotOffered)
+            | Err(Error::Status { .. } | Error::Unparseable { .. } | Error::TooLarge { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Looks a prompt up by the jobs API.
     pub async fn job(&self, prompt_id: Uuid) -> Result<JobLookup, Error> {
         let answer = self
             .get(&["api", "jobs", &prompt_id.to_string()])
             .answer()
             .await?;
-        if answer.status == StatusCode::NOT_FOUND {
-            return Ok(if names_no_job(&answer) {
-                JobLookup::NotFound
-            } else {
-                JobLookup::NotOffered
-            });
-        }
-        let answer = answer.success()?;
-        Job::parse(&answer.json()?)
-            .map(|job| JobLookup::Found(Box::new(job)))
-            .ok_or_else(|| answer.unparseable("it is not a job of a known status".to_owned()))
+        let lookup = if answer.status != StatusCode::NOT_FOUND {
+            let answer = answer.success()?;
+            Job::parse(&answer.json()?)
+                .map(|job| JobLookup::Found(Box::new(job)))
+                .ok_or_else(|| answer.unparseable("it is not a job of a known status".to_owned()))?
+        } else if names_no_job(&answer) {
+            JobLookup::NotFound
+        } else {
+            JobLookup::NotOffered
+        };
+        self.jobs_api.note(&lookup);
+        Ok(lookup)
     }
 }
 
@@ -93,11 +134,8 @@ impl Job {
         let null = Value::Null;
         let ended = || {
             let execution = value.get("execution_status").unwrap_or(&null);
-            outcome(
-                value.get("outputs").unwrap_or(&null),
-                execution,
-                execution.get("messages"),
-            )
+            let graph = value.pointer("/workflow/prompt");
+            outcome(value.get("outputs").unwrap_or(&null), execution, graph)
         };
         Some(Self {
             id: value.get("id")?.as_str()?.to_owned(),

@@ -8,8 +8,8 @@
 //! - A restarted server forgets every prompt: a lost prompt looks like one that was never posted
 //!   ([`Standing::Unknown`]).
 //!
-//! Reading order: `client` (the connection), `error`, `system`, `catalog` (what the server can do),
-//! `submit` and `rejection` (a prompt goes in), `queue`, `standing` and `output` (where it stands, what it
+//! Reading order: `client` (the connection), `error`, `system`, `catalog` and `node_input` (what the server can
+//! do), `submit` and `rejection` (a prompt goes in), `queue`, `standing` and `output` (where it stands, what it
 //! made), `job` (the newer API), `cancel`, `file` (upload and download), then `event`, `frame`,
 //! `socket`, `node_role` and `progress` (live progress). `double` is a strict local stand-in for tests.
 
@@ -20,9 +20,11 @@ mod client;
 pub mod double;
 mod error;
 mod event;
+mod fetch;
 mod file;
 mod frame;
 mod job;
+mod node_input;
 mod node_role;
 mod output;
 mod progress;
@@ -38,9 +40,11 @@ pub use catalog::{NodeClass, ObjectInfo};
 pub use client::{Client, Options};
 pub use error::Error;
 pub use event::{Event, NodeProgress, NodeState};
+pub use fetch::Fetched;
 pub use file::{ByteRange, Download, Upload, Uploaded};
 pub use frame::{Preview, PreviewFormat};
 pub use job::{Job, JobLookup, JobStatus};
+pub use node_input::{NodeInput, Presence};
 pub use output::{FileRef, Folder, OutputFile};
 pub use progress::{GraphProgress, Phase, Snapshot};
 pub use queue::{Queue, Queued};

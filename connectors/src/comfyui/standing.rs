@@ -3,6 +3,10 @@
 //!
 //! The queue is read **first** and the history second. A prompt moves from running to history atomically,
 //! so that this order always meets it in one of them; the other order can miss it in both.
+//!
+//! Where the server has the jobs API, it is asked first, and believed when it says that the prompt runs:
+//! then the queue with everybody's graphs need not come. Everything else, above all that a prompt is over
+//! or unknown, is decided by queue and history, which also tell a second run of one id from the first.
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -50,6 +54,8 @@ pub struct Failure {
     pub node_id: Option<String>,
     /// Its class.
     pub node_type: Option<String>,
+    /// Its title, if the author of the graph gave it one and the graph is at hand.
+    pub title: Option<String>,
     /// The Python exception, such as `torch.OutOfMemoryError`.
     pub exception_type: String,
     /// What it said, without the newline at its end.
@@ -77,17 +83,22 @@ pub struct Interruption {
 }
 
 impl Client {
-    /// Where a prompt stands now, by two quick requests.
+    /// Where a prompt stands now, by three quick requests at most.
     pub async fn standing(&self, prompt_id: Uuid) -> Result<Standing, Error> {
+        if self.runs_by_job(prompt_id).await? {
+            return Ok(Standing::Running);
+        }
         let id = prompt_id.to_string();
         let queue = self.queue().await?;
         if let Some(standing) = in_queue(&id, &queue) {
             return Ok(standing);
         }
-        Ok(self
-            .history(prompt_id)
-            .await?
-            .map_or(Standing::Unknown, |entry| Standing::Ended(outcome_of(&entry))))
+        let Some(entry) = self.history(prompt_id).await? else {
+            // a restart is one reason for it, and another version may have been started
+            self.jobs_api.forget();
+            return Ok(Standing::Unknown);
+        };
+        Ok(Standing::Ended(outcome_of(&entry)))
     }
 
     /// The history entry of a prompt that is over; `None` if it is not over, or not known.
@@ -121,15 +132,13 @@ fn in_queue(id: &str, queue: &Queue) -> Option<Standing> {
 pub(super) fn outcome_of(entry: &Value) -> Outcome {
     let null = Value::Null;
     let status = entry.get("status").unwrap_or(&null);
-    outcome(
-        entry.get("outputs").unwrap_or(&null),
-        status,
-        status.get("messages"),
-    )
+    let graph = entry.get("prompt").and_then(|prompt| prompt.get(2));
+    outcome(entry.get("outputs").unwrap_or(&null), status, graph)
 }
 
-pub(super) fn outcome(outputs: &Value, status: &Value, messages: Option<&Value>) -> Outcome {
+pub(super) fn outcome(outputs: &Value, status: &Value, graph: Option<&Value>) -> Outcome {
     let outputs = OutputFile::list(outputs);
+    let messages = status.get("messages");
     let message = |name: &str| {
         let messages = messages.and_then(Value::as_array).into_iter().flatten();
         messages
@@ -140,7 +149,10 @@ pub(super) fn outcome(outputs: &Value, status: &Value, messages: Option<&Value>)
         return Outcome::Interrupted(Interruption::parse(data, outputs));
     }
     if let Some(data) = message("execution_error") {
-        return Outcome::Failed(Box::new(Failure::parse(data, outputs)));
+        let mut failure = Failure::parse(data, outputs);
+        let node = failure.node_id.as_deref().and_then(|id| graph?.get(id));
+        failure.title = node.and_then(|node| text(node.get("_meta")?, "title"));
+        return Outcome::Failed(Box::new(failure));
     }
     let failed = status.get("status_str").and_then(Value::as_str) == Some("error");
     if failed || (status.is_null() && outputs.is_empty()) {
@@ -160,6 +172,7 @@ impl Failure {
         Self {
             node_id: text(data, "node_id"),
             node_type: text(data, "node_type"),
+            title: None,
             exception_type: text(data, "exception_type").unwrap_or_default(),
             message: text(data, "exception_message")
                 .unwrap_or_default()

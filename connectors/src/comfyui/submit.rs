@@ -81,3 +81,22 @@ impl Accepted {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_names_its_client_and_never_its_number() {
+        let submission = Submission {
+            graph: &json!({}),
+            prompt_id: Uuid::from_u128(7),
+            client_id: "me",
+            extra_data: None,
+        };
+        let body = submission.body();
+        let keys: Vec<&String> = body.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["client_id", "prompt", "prompt_id"]);
+        assert_eq!(body["prompt_id"], "00000000-0000-0000-0000-000000000007");
+    }
+}

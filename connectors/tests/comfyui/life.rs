@@ -143,7 +143,9 @@ async fn a_failure_names_its_node() {
         "Allocation on device 0 would exceed",
     );
     let mut events = bench.connect().await;
-    let id = bench.post(&sampler(1, 2)).await;
+    let mut graph = sampler(1, 2);
+    graph["3"]["_meta"] = serde_json::json!({"title": "Second pass"});
+    let id = bench.post(&graph).await;
     let seen = until_over(&mut events, id).await;
     assert!(
         seen.iter()
@@ -153,6 +155,7 @@ async fn a_failure_names_its_node() {
         panic!("not failed")
     };
     assert_eq!(failure.node_id.as_deref(), Some("3"));
+    assert_eq!(failure.title.as_deref(), Some("Second pass"));
     assert!(failure.is_out_of_memory());
     succeeded({
         let again = bench.post(&sampler(1, 2)).await;

@@ -1,7 +1,7 @@
 //! What the server is and has, and what it refuses.
 
-use connectors::comfyui::Error;
 use connectors::comfyui::double::DoubleOptions;
+use connectors::comfyui::{Error, ObjectInfo, Presence};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, CHECKPOINT, sampler, succeeded};
@@ -45,6 +45,42 @@ async fn a_server_tells_what_it_is_and_has() {
     );
     assert!(client.embeddings().await.expect("embeddings").is_empty());
     client.free(true, true).await.expect("freed");
+}
+
+#[tokio::test]
+async fn classes_tell_what_their_inputs_take() {
+    let bench = Bench::new(DoubleOptions::default()).await;
+    let info = bench.client.object_info().await.expect("classes");
+    let class = info.class("KSampler").expect("a class");
+    let steps = class.input("steps").expect("an input");
+    assert_eq!((steps.kind.as_str(), steps.presence), ("INT", Presence::Required));
+    assert_eq!(
+        (steps.min.clone(), steps.max.clone(), steps.default.clone()),
+        (Some(1.into()), Some(10_000.into()), Some(json!(20)))
+    );
+    assert!(class.input("model").is_some_and(|input| !input.is_literal()));
+    assert!(!class.api_node && !class.output_node);
+    let prompt = info.class("CLIPTextEncode").expect("a class").input("text");
+    assert!(prompt.is_some_and(|text| text.multiline && text.kind == "STRING"));
+    let film = info.class("SaveVideo").expect("a class");
+    let formats = film.options("format").expect("a choice");
+    assert_eq!(formats, ["auto", "mp4", "mkv", "webm"]);
+    assert_eq!(
+        film.input("codec").map(|input| input.presence),
+        Some(Presence::Optional)
+    );
+    let hidden = film
+        .inputs
+        .iter()
+        .filter(|input| input.presence == Presence::Hidden);
+    let hidden: Vec<_> = hidden
+        .map(|input| (input.name.as_str(), input.kind.as_str()))
+        .collect();
+    assert_eq!(hidden, [("extra_pnginfo", "EXTRA_PNGINFO"), ("prompt", "PROMPT")]);
+    assert!(film.input("prompt").is_none(), "nothing that a graph can give");
+    let paid = json!({"Veo": {"input": {"required": {}}, "output": [], "api_node": true}});
+    let paid = ObjectInfo::parse(&paid).expect("a description");
+    assert!(paid.class("Veo").is_some_and(|class| class.api_node));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Everything at once: workers, gateways and the broker die at random while jobs are submitted.
 
-use std::{cell::RefCell, collections::BTreeSet, env, future::Future, time::Duration};
+use std::{cell::RefCell, collections::BTreeSet, future::Future, time::Duration};
 
 use e2e::{
     Client, History, Process,
@@ -12,7 +12,10 @@ use proto::Status;
 use serde_json::Value;
 use tokio::{sync::Mutex, time::Instant};
 
-use crate::scene::{Scene, extended, record, total, try_submit};
+use crate::{
+    dice::{Dice, seed},
+    scene::{Scene, extended, record, total, try_submit},
+};
 
 const JOBS: u32 = 60;
 const FOR: Duration = Duration::from_secs(15);
@@ -20,33 +23,6 @@ const FOR: Duration = Duration::from_secs(15);
 const SETTLED: Duration = Duration::from_mins(1);
 /// Within this time every gateway knows what another one did.
 const SOON: Duration = Duration::from_secs(3);
-
-/// Numbers that follow from a seed (`SplitMix64`).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn between(&mut self, least: u64, most: u64) -> Duration {
-        Duration::from_millis(least + self.roll() % (most - least))
-    }
-
-    /// Dice whose numbers do not depend on how often these are rolled.
-    fn fork(&mut self) -> Self {
-        Self(self.roll())
-    }
-}
-
-/// The seed of this run: `ORCHESTRATOR_TEST_SEED`, or the time.
-fn seed() -> u64 {
-    let chosen = env::var_os("ORCHESTRATOR_TEST_SEED").and_then(|text| text.to_str()?.parse().ok());
-    chosen.unwrap_or_else(|| runtime::clock::now().unsigned_abs())
-}
 
 /// Lets something live and die in turns until `end`; `die` comes back when it lives again.
 async fn ordeal<F: Future>(mut dice: Dice, end: Instant, mut die: impl FnMut(Duration) -> F) -> u32 {

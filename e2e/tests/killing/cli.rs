@@ -80,6 +80,59 @@ async fn a_picture_is_saved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_job_made_is_downloaded_later() {
+    let desk = Desk::new().await;
+    let id = desk
+        .submit(&[&["a lake", "--watch"], SMALL.as_slice()].concat())
+        .await;
+    let id = id.lines().next().expect("an id");
+    let said = desk.expect(0, &["download", id, "--output", "lake.png"]).await;
+    assert_eq!(said.out, "lake.png\n");
+    let picture = fs::read(desk.dir.path().join("lake.png")).expect("saved");
+    assert!(picture.starts_with(b"\x89PNG"));
+    let held = desk.submit(&["x", "--hold"]).await;
+    let said = desk.expect(4, &["download", &held]).await;
+    assert!(
+        said.err.contains("has no result") && said.err.contains("orchestrator watch"),
+        "{said:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_that_options_name_are_uploaded() {
+    let desk = Desk::new().await;
+    let picture = [&["submit", "a lake", "--output", "lake.png"], SMALL.as_slice()].concat();
+    desk.expect(0, &picture).await;
+    let submit = [
+        "submit",
+        "in autumn",
+        "--checkpoint",
+        "v1-5-pruned-emaonly.safetensors",
+        "--image",
+        "lake.png",
+        "--controlnet",
+        "control_v11p_sd15_canny.pth=lake.png:0.8",
+        "--lora",
+        "ink.safetensors:0.5",
+        "--denoise",
+        "0.6",
+        "--hold",
+        "--json",
+    ];
+    let said = desk.expect(0, &submit).await;
+    let comfyui = &said.json()[0]["request"]["comfyui"];
+    let image = comfyui["image"].as_str().expect("an image");
+    assert_eq!(
+        comfyui["controls"][0]["image"], image,
+        "the same file is the same asset"
+    );
+    assert_eq!(comfyui["loras"][0]["weight"], 0.5);
+    let id = image.strip_prefix("asset:").expect("an asset");
+    let (status, _) = desk.system.client.get(&format!("/api/assets/{id}")).await;
+    assert_eq!(status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_exit_code_tells_how_a_job_ended() {
     let desk = Desk::new().await;
     let fail = [

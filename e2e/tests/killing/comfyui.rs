@@ -174,3 +174,32 @@ async fn a_cancellation_reaches_comfyui() {
     let id = studio.client.submit(&text_to_image()).await;
     studio.check_end(&id, 1, 2).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_jobs_only_the_lost_one_is_run_again() {
+    let mut studio = Studio::new().await;
+    let _worker = studio.worker(&[]).await;
+    let lost = studio.stand_still().await;
+    let mut ids = vec![lost.clone()];
+    for seed in 1..8 {
+        let mut request = text_to_image();
+        request["comfyui"]["seed"] = (100 + seed).to_string().into();
+        ids.push(studio.client.submit(&request).await);
+    }
+    studio.double.restart_empty();
+    studio.double.run_freely();
+    for id in &ids {
+        let job = record(&studio.client.until_status(id, "succeeded").await);
+        let again = usize::from(*id == lost);
+        assert_eq!(job.attempt as usize, 1 + again, "{job:#?}");
+        assert_eq!(count(&job, EventKind::RetryScheduled), again, "{job:#?}");
+        let why = job.timeline.iter().filter(|event| event.reason == "comfyui_lost");
+        assert_eq!(why.count(), again, "it is told why: {job:#?}");
+        check_picture(&studio.client, &job).await;
+    }
+    let runs = studio.double.executed();
+    let made = runs.iter().filter(|run| run.succeeded).count();
+    assert_eq!((runs.len(), made), (ids.len() + 1, ids.len()), "{runs:#?}");
+    studio.history.check(&ids).await;
+    studio.scene.until_no_tokens().await;
+}

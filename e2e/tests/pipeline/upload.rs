@@ -26,6 +26,13 @@ fn form(filename: &str, content: Vec<u8>) -> Form {
     Form::new().part("file", Part::bytes(content).file_name(filename.to_owned()))
 }
 
+/// A sound of so many bytes.
+fn sound(size: usize) -> Vec<u8> {
+    let mut content = b"ID3".to_vec();
+    content.resize(size, 7);
+    content
+}
+
 /// The body of a form whose only part is cut before its end.
 fn cut_form() -> String {
     let head = "--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.bin\"\r\n\r\n";
@@ -149,13 +156,38 @@ async fn what_is_above_the_limit() {
     assert_eq!(files(&store(&system)), Vec::<std::path::PathBuf>::new());
     let (status, asset) = system
         .client
-        .send(post(&system).multipart(form("just.bin", vec![7; limit])))
+        .send(post(&system).multipart(form("just.mp3", sound(limit))))
         .await;
     assert_eq!(
         (status, &asset["size_bytes"]),
         (StatusCode::CREATED, &"1048576".into()),
         "{asset}"
     );
+    system.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_input_is_not_kept() {
+    let system = System::start().await;
+    let id = system.client.submit_sketch("lava").await;
+    let job = system.client.until_status(&id, "succeeded").await;
+    let picture = system.client.artifact(output(&job)).await.to_vec();
+    let before = files(&store(&system));
+    let half = picture.get(..picture.len() / 2).expect("a half").to_vec();
+    for (name, content) in [
+        ("page.png", b"<!DOCTYPE html><script>alert(1)</script>".to_vec()),
+        ("notes.txt", b"a text".to_vec()),
+        ("tool.exe", b"MZ\x90\0\x03".to_vec()),
+        ("half.png", half),
+    ] {
+        refused(
+            post(&system).multipart(form(name, content)),
+            422,
+            "asset_unusable",
+        )
+        .await;
+    }
+    assert_eq!(files(&store(&system)), before, "nothing is kept");
     system.stop().await;
 }
 
@@ -168,7 +200,7 @@ async fn a_name_with_directories_stays_a_name() {
         r"..\..\escape.bin",
         "a/../../escape.bin",
     ] {
-        let request = post(&system).multipart(form(name, b"content".to_vec()));
+        let request = post(&system).multipart(form(name, sound(7)));
         let (status, asset) = system.client.send(request).await;
         assert_eq!(
             (status, &asset["filename"]),

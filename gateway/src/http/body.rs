@@ -10,6 +10,8 @@ use crate::problem::Problem;
 
 /// The backends of the short form: the names of the request's own objects.
 const BACKENDS: &[&str] = &["sketch", "comfyui"];
+/// What a run of a workflow says about it.
+const OF_WORKFLOW: &[&str] = &["parameters", "seed", "allow_fallback"];
 const REQUEST: &str = "orchestrator.v1.JobRequest";
 
 /// A request as it was read.
@@ -27,6 +29,8 @@ enum Form {
     Whole,
     /// `{"backend": "sketch", "prompt": …, "params": {…}}`
     Short(&'static str),
+    /// `{"parameters": {…}, "seed": …}` of a workflow
+    Run,
 }
 
 impl Submission {
@@ -39,8 +43,10 @@ impl Submission {
 impl Form {
     /// `/sketch/prompt` of the whole form is `/prompt` of the short one, `/sketch/width` is `/params/width`.
     fn relocate(self, mut problem: Problem) -> Problem {
-        let Self::Short(backend) = self else {
-            return problem;
+        let backend = match self {
+            Self::Whole => return problem,
+            Self::Short(backend) => backend,
+            Self::Run => "comfyui",
         };
         for fault in &mut problem.faults {
             let within = fault
@@ -48,10 +54,9 @@ impl Form {
                 .strip_prefix('/')
                 .and_then(|rest| rest.strip_prefix(backend));
             if let Some(within) = within.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
-                fault.pointer = if within == "/prompt" {
-                    within.to_owned()
-                } else {
-                    format!("/params{within}")
+                fault.pointer = match self {
+                    Self::Short(_) if within != "/prompt" => format!("/params{within}"),
+                    Self::Whole | Self::Short(_) | Self::Run => within.to_owned(),
                 };
             }
         }
@@ -83,7 +88,32 @@ pub(crate) fn read_short(bytes: &[u8]) -> Result<Submission, Problem> {
     expand(object(bytes)?)
 }
 
-fn object(bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
+/// Reads the body of `POST /api/workflows/{name}/run`, which may be absent: the values of the workflow's
+/// parameters, its seed, and whatever stands beside `comfyui` in the whole form.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_run(workflow: &str, bytes: Option<&[u8]>) -> Result<Submission, Problem> {
+    let mut object = bytes.map_or_else(|| Ok(Map::new()), object)?;
+    if let Some(twice) = BACKENDS.iter().find(|name| object.contains_key(**name)) {
+        let message = "the workflow says what is run; give `parameters`".to_owned();
+        return Err(refused(fault(&format!("/{twice}"), message)));
+    }
+    let mut comfyui = Map::from_iter([("workflow".to_owned(), workflow.into())]);
+    for name in OF_WORKFLOW {
+        if let Some(value) = object.remove(*name) {
+            comfyui.insert((*name).to_owned(), value);
+        }
+    }
+    object.insert("comfyui".to_owned(), Value::Object(comfyui));
+    finish(object, Form::Run)
+}
+
+/// Reads a body that has to be a JSON object.
+///
+/// # Errors
+/// `request_malformed`.
+pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(malformed("the body is empty".to_owned(), Vec::new()));
     }
@@ -145,24 +175,33 @@ fn backend(object: &mut Map<String, Value>) -> Result<&'static str, Problem> {
 }
 
 fn finish(mut object: Map<String, Value>, form: Form) -> Result<Submission, Problem> {
-    if let Some(graph) = object
-        .get_mut("comfyui")
-        .and_then(|comfyui| comfyui.get_mut("graph"))
-        && graph.is_object()
-    {
-        *graph = Value::String(graph.to_string());
+    for name in ["graph", "parameters"] {
+        if let Some(json) = object
+            .get_mut("comfyui")
+            .and_then(|comfyui| comfyui.get_mut(name))
+            .filter(|json| json.is_object())
+        {
+            *json = Value::String(json.to_string());
+        }
     }
     let value = Value::Object(object);
     let faults = fields::check(REQUEST, &value);
     if !faults.is_empty() {
-        let mut problem = form.relocate(malformed(String::new(), faults));
-        problem.detail = summary(&problem.faults);
-        return Err(problem);
+        let problem = form.relocate(unfit(faults));
+        return Err(Problem {
+            detail: summary(&problem.faults),
+            ..problem
+        });
     }
     match serde_json::from_value(value) {
         Ok(request) => Ok(Submission { request, form }),
         Err(error) => Err(malformed(error.to_string(), Vec::new())),
     }
+}
+
+/// What does not fit the contract.
+pub(super) fn unfit(faults: Vec<Fault>) -> Problem {
+    malformed(summary(&faults), faults)
 }
 
 fn summary(faults: &[Fault]) -> String {
@@ -299,6 +338,28 @@ mod tests {
             pointers(r#"{"sketch":{}}"#),
             ["/sketch/width", "/sketch/prompt", "/tags"]
         );
+    }
+
+    #[test]
+    fn a_run_of_a_workflow_is_a_job_of_comfyui() {
+        let body =
+            br#"{"parameters":{"prompt":"a lake","steps":7},"seed":"9","tags":["t"],"priority":"high"}"#;
+        let submission = read_run("mine", Some(body)).expect("readable");
+        assert_eq!(submission.request.tags, ["t"]);
+        assert_eq!(submission.request.priority(), proto::Priority::High);
+        let Some(Body::Comfyui(comfyui)) = &submission.request.body else {
+            panic!("a job of comfyui");
+        };
+        assert_eq!((comfyui.workflow.as_str(), comfyui.seed), ("mine", Some(9)));
+        let values: Value = serde_json::from_str(&comfyui.parameters).expect("JSON");
+        assert_eq!(values["steps"], 7);
+        let told = submission.relocate(Problem::invalid(vec![fault(
+            "/comfyui/parameters/steps",
+            "is too large".into(),
+        )]));
+        assert_eq!(told.faults[0].pointer, "/parameters/steps");
+        assert!(read_run("mine", None).is_ok());
+        assert!(read_run("mine", Some(br#"{"comfyui":{}}"#)).is_err());
     }
 
     #[test]

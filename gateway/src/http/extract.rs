@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt as _};
 use proto::{
     failure::FailureCode,
-    ids::{ArtifactId, AssetId, JobId},
+    ids::{ArtifactId, AssetId, JobId, WorkerId},
 };
 use tokio::time::timeout;
 
@@ -40,6 +40,10 @@ impl PathId for JobId {
 
 impl PathId for ArtifactId {
     const UNKNOWN: FailureCode = FailureCode::ArtifactUnknown;
+}
+
+impl PathId for WorkerId {
+    const UNKNOWN: FailureCode = FailureCode::WorkerUnknown;
 }
 
 impl PathId for AssetId {

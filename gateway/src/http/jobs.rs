@@ -8,10 +8,11 @@ use axum::{
 };
 use bytes::Bytes;
 use proto::{failure::FailureCode, ids::JobId, request::Fault, v1::Job};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    body, content,
+    body::{self, Submission},
+    content,
     extract::{JsonBytes, MaybeJsonBytes, Named},
     listing, problem,
 };
@@ -28,8 +29,34 @@ pub(crate) async fn submit(
     headers: HeaderMap,
     JsonBytes(bytes): JsonBytes,
 ) -> Result<Response, Problem> {
-    let key = idempotency_key(&headers)?;
-    let submission = body::read(&bytes)?;
+    submitted(&front, &headers, &body::read(&bytes)?).await
+}
+
+/// `POST /api/jobs/validate`
+pub(crate) async fn validate(
+    State(front): State<Front>,
+    JsonBytes(bytes): JsonBytes,
+) -> Result<Response, Problem> {
+    validated(&front, &body::read(&bytes)?).await
+}
+
+/// Checks a request and queues nothing.
+pub(super) async fn validated(front: &Front, submission: &Submission) -> Result<Response, Problem> {
+    let found = front.jobs.validate(submission.request.clone()).await;
+    let found = found.map_err(|problem| submission.relocate(problem))?;
+    let mut told = json!(found);
+    told["graph"] = serde_json::from_str(&found.graph).unwrap_or(Value::Null);
+    told["workers"] = json!(found.workers);
+    Ok(Json(told).into_response())
+}
+
+/// Submits a request in whichever form it was written.
+pub(super) async fn submitted(
+    front: &Front,
+    headers: &HeaderMap,
+    submission: &Submission,
+) -> Result<Response, Problem> {
+    let key = idempotency_key(headers)?;
     let submitted = front.jobs.submit(submission.request.clone(), key, ANYBODY).await;
     let submitted = submitted.map_err(|problem| submission.relocate(problem))?;
     let status = if submitted.repeated {

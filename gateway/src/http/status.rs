@@ -13,11 +13,6 @@ use serde_json::json;
 
 use crate::{front::Front, problem::Problem};
 
-/// `GET /api/workers`
-pub(crate) async fn workers(State(front): State<Front>) -> Response {
-    Json(json!({"workers": front.jobs.workers()})).into_response()
-}
-
 /// `GET /api/models`
 pub(crate) async fn models(State(front): State<Front>) -> Response {
     Json(json!({"models": front.jobs.models()})).into_response()

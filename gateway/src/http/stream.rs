@@ -64,7 +64,8 @@ pub(crate) async fn all(
     respond(&front, updates.filter_map(async |update| frames::of_any(update)))
 }
 
-fn respond(front: &Front, frames: impl Stream<Item = Event> + Send + 'static) -> Response {
+/// Frames as an answer that ends with the gateway.
+pub(super) fn respond(front: &Front, frames: impl Stream<Item = Event> + Send + 'static) -> Response {
     let hello = stream::iter([Event::default().retry(RECONNECT)]);
     let frames = hello.chain(frames).map(Ok::<_, Infallible>);
     let frames = frames.take_until(front.stop.clone().cancelled_owned());

@@ -5,7 +5,7 @@ use crate::{
     EventKind, Status,
     failure::FailureCode,
     moment::{Millis, timestamp},
-    v1::{Attempt, CancelRequest, Failure, Job},
+    v1::{Attempt, CancelRequest, Failure, Job, Substitution},
 };
 
 /// Most ended attempts that a record tells of.
@@ -127,6 +127,14 @@ pub(super) fn finish_cancelled(job: &mut Job, now: Millis) {
         .unwrap_or_default();
     job.failure = None;
     finish(job, Status::Cancelled, EventKind::Cancelled, &reason, now);
+}
+
+/// The attempt has reached its end.
+pub(super) fn succeed(job: &mut Job, substitutions: Vec<Substitution>, now: Millis) {
+    job.substitutions.extend(substitutions);
+    end_attempt(job, None, now);
+    job.failure = None;
+    finish(job, Status::Succeeded, EventKind::Succeeded, "", now);
 }
 
 pub(super) fn finish(job: &mut Job, status: Status, kind: EventKind, reason: &str, now: Millis) {

@@ -32,6 +32,24 @@ fn claim(id: ClaimId) -> Claim {
     }
 }
 
+fn phase() -> Phase {
+    Phase {
+        name: "p".into(),
+        began: 0,
+        seconds: 0.5,
+    }
+}
+
+fn success(claim: ClaimId, outputs: Vec<Artifact>, phases: Vec<Phase>) -> Change {
+    Change::Succeed {
+        claim,
+        outputs,
+        recipe: None,
+        substitutions: Vec::new(),
+        phases,
+    }
+}
+
 fn running() -> (Job, ClaimId) {
     let id = ClaimId::generate();
     (
@@ -66,16 +84,7 @@ fn a_job_that_goes_well() {
         began: 2_000,
         seconds: 1.0,
     }];
-    let done = apply(
-        &job,
-        Change::Succeed {
-            claim,
-            outputs: vec![Artifact::default()],
-            phases,
-        },
-        3_000,
-    )
-    .expect("own");
+    let done = apply(&job, success(claim, vec![Artifact::default()], phases), 3_000).expect("own");
     assert_eq!(
         (done.status(), done.attempt, done.outputs.len()),
         (Status::Succeeded, 1, 1)
@@ -154,11 +163,7 @@ fn a_lost_claim_cannot_change_anything() {
     let fresh = ClaimId::generate();
     let again = apply(&taken, Change::Claim(claim(fresh)), 4_000).expect("queued");
     for change in [
-        Change::Succeed {
-            claim: stale,
-            outputs: vec![],
-            phases: vec![],
-        },
+        success(stale, vec![], vec![]),
         Change::FailAttempt {
             claim: stale,
             failure: failure(FailureCode::WorkerLost),
@@ -335,30 +340,12 @@ fn nth(n: u8, holder: ClaimId) -> Change {
             claim: holder,
             upstream: Upstream::default(),
         },
-        6 => Change::Succeed {
-            claim: holder,
-            outputs: vec![],
-            phases: vec![
-                Phase {
-                    name: "p".into(),
-                    began: 0,
-                    seconds: 0.5
-                };
-                7
-            ],
-        },
+        6 => success(holder, vec![], vec![phase(); 7]),
         7 => Change::FailAttempt {
             claim: holder,
             failure: failure(FailureCode::ComfyuiFailed),
             retry_at: 0,
-            phases: vec![
-                Phase {
-                    name: "p".into(),
-                    began: 0,
-                    seconds: 0.5
-                };
-                30
-            ],
+            phases: vec![phase(); 30],
         },
         8 => Change::RequestCancel {
             by: "b".into(),

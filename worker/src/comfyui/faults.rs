@@ -1,11 +1,13 @@
 //! What it means for a job when ComfyUI cannot be talked to or fails in the middle of a run. Pure.
 
 use connectors::comfyui::{Error, Failure as NodeFailure, Interruption};
-use proto::{failure::FailureCode, v1::Failure};
+use proto::{
+    comfyui::{Plan, names::kind_of},
+    failure::FailureCode,
+    v1::Failure,
+};
 use runtime::telemetry::chain;
 use serde_json::Value;
-
-use super::{graph::Source, names::kind_of};
 
 /// Longest part of a message that is not our own.
 pub(super) const MAX_MESSAGE_CHARS: usize = 600;
@@ -32,9 +34,10 @@ pub(super) fn trouble(error: &Error) -> Failure {
 }
 
 /// A node that failed while it ran.
-pub(super) fn broken(failure: &NodeFailure, graph: &Value, source: Source) -> Failure {
+pub(super) fn broken(failure: &NodeFailure, plan: &Plan) -> Failure {
     let id = failure.node_id.as_deref().unwrap_or("?");
-    let title = graph
+    let title = plan
+        .graph
         .get(id)
         .and_then(|node| node.pointer("/_meta/title"))
         .and_then(Value::as_str);
@@ -58,6 +61,11 @@ pub(super) fn broken(failure: &NodeFailure, graph: &Value, source: Source) -> Fa
             FailureCode::ComfyuiModelCorrupt,
             format!("{node} cannot read {}: {said}", files.join(", ")),
         )
+    } else if failure.exception_type.contains("UnidentifiedImageError") {
+        (
+            FailureCode::InputMissing,
+            format!("{node} was given a file that is no picture: {said}"),
+        )
     } else if said.is_empty() {
         (
             FailureCode::ComfyuiFailed,
@@ -66,19 +74,26 @@ pub(super) fn broken(failure: &NodeFailure, graph: &Value, source: Source) -> Fa
     } else {
         (FailureCode::ComfyuiFailed, format!("{node}: {said}"))
     };
-    let pointer = match source {
-        Source::Caller if graph.get(id).is_some() => format!("/comfyui/graph/{}", escaped(id)),
-        Source::Template if id == "4" => "/comfyui/checkpoint".to_owned(),
-        Source::Caller | Source::Template => String::new(),
-    };
     Failure {
         detail: cut(
             format!("{}: {}", failure.exception_type, failure.message).trim_start_matches(": "),
             MAX_DETAIL_CHARS,
         ),
-        pointer,
+        pointer: plan.origin(id, None).unwrap_or_default(),
         ..code.failure(message)
     }
+}
+
+/// The model files that a node could not read, by kind and name.
+pub(super) fn unreadable(failure: &NodeFailure) -> Vec<(&'static str, &str)> {
+    if is_out_of_memory(failure) || is_gone(failure) || !is_unreadable(failure) {
+        return Vec::new();
+    }
+    let values = failure.current_inputs.iter();
+    values
+        .filter_map(|(input, values)| Some((kind_of(input)?, values.get(0).unwrap_or(values).as_str()?)))
+        .filter(|(kind, _)| !matches!(*kind, "sampler" | "scheduler"))
+        .collect()
 }
 
 /// A run that somebody else stopped.
@@ -143,11 +158,6 @@ pub(super) fn node_name(id: &str, class: Option<&str>, title: Option<&str>) -> S
     }
 }
 
-/// A name as a segment of a JSON pointer.
-pub(super) fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
-}
-
 /// The beginning of a text, with a sign where it goes on.
 pub(super) fn cut(text: &str, most: usize) -> String {
     let mut short: String = text.chars().take(most).collect();
@@ -160,7 +170,7 @@ pub(super) fn cut(text: &str, most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use proto::{comfyui, v1::ComfyUiRequest};
 
     use super::*;
 
@@ -171,7 +181,12 @@ mod tests {
             message: "ä".repeat(5_000),
             ..NodeFailure::default()
         };
-        let failure = broken(&failure, &json!({}), Source::Caller);
+        let request = ComfyUiRequest {
+            checkpoint: "a.safetensors".to_owned(),
+            ..ComfyUiRequest::default()
+        };
+        let plan = comfyui::plan(&request).expect("a plan");
+        let failure = broken(&failure, &plan);
         assert_eq!(failure.detail.chars().count(), MAX_DETAIL_CHARS);
         assert!(failure.message.chars().count() < 700 && failure.message.ends_with('…'));
     }

@@ -2,32 +2,32 @@
 
 use connectors::comfyui::{NodeFault, Rejection};
 use proto::{
+    comfyui::{
+        Plan,
+        names::{self, kind_of, nearest},
+    },
     failure::FailureCode,
     v1::{Failure, Model},
 };
 use serde_json::Value;
 
-use super::{
-    faults::{MAX_DETAIL_CHARS, MAX_MESSAGE_CHARS, cut, escaped, node_name},
-    graph::{Source, template_field},
-    names::{is_model, kind_of, nearest},
-};
+use super::faults::{MAX_DETAIL_CHARS, MAX_MESSAGE_CHARS, cut, node_name};
 
 /// Most faults of a graph, and most names, that a message lists.
 const MAX_LISTED: usize = 5;
 
 /// A graph that was refused. `known` are the names that this ComfyUI offers.
-pub(super) fn refused(rejection: &Rejection, source: Source, known: &[Model]) -> Failure {
-    of_faults(&rejection.faults, source, known, &rejection.to_string())
+pub(super) fn refused(rejection: &Rejection, plan: &Plan, known: &[Model]) -> Failure {
+    of_faults(&rejection.faults, plan, known, &rejection.to_string())
 }
 
 /// A graph of which ComfyUI would have run only a part, without a word.
-pub(super) fn dropped(faults: &[NodeFault], source: Source, known: &[Model]) -> Failure {
+pub(super) fn dropped(faults: &[NodeFault], plan: &Plan, known: &[Model]) -> Failure {
     let words: Vec<String> = faults.iter().map(ToString::to_string).collect();
-    of_faults(faults, source, known, &words.join("; "))
+    of_faults(faults, plan, known, &words.join("; "))
 }
 
-fn of_faults(faults: &[NodeFault], source: Source, known: &[Model], words: &str) -> Failure {
+fn of_faults(faults: &[NodeFault], plan: &Plan, known: &[Model], words: &str) -> Failure {
     let codes: Vec<FailureCode> = faults.iter().map(code_of).collect();
     let first = |wanted: FailureCode| codes.iter().position(|code| *code == wanted);
     // a missing node or file is the more telling reason where there are several
@@ -35,13 +35,11 @@ fn of_faults(faults: &[NodeFault], source: Source, known: &[Model], words: &str)
         .or_else(|| first(FailureCode::ComfyuiModelUnknown))
         .unwrap_or_default();
     let Some(fault) = faults.get(main) else {
-        let pointer = match source {
-            Source::Template => "/comfyui",
-            Source::Caller => "/comfyui/graph",
-        };
+        // of no node
+        let pointer = plan.pointer("", None);
         return Failure {
             detail: cut(words, MAX_DETAIL_CHARS),
-            pointer: pointer.to_owned(),
+            pointer,
             ..FailureCode::ComfyuiRejected.failure(cut(words, MAX_MESSAGE_CHARS))
         };
     };
@@ -56,7 +54,7 @@ fn of_faults(faults: &[NodeFault], source: Source, known: &[Model], words: &str)
     }
     Failure {
         detail: cut(words, MAX_DETAIL_CHARS),
-        pointer: pointer(fault, source),
+        pointer: plan.pointer(&fault.node_id, fault.input.as_deref()),
         ..codes[main].failure(cut(&message.join("; "), 2 * MAX_MESSAGE_CHARS))
     }
 }
@@ -137,28 +135,39 @@ fn listed(names: &[&str]) -> String {
     format!("{}{more}", quoted.join(", "))
 }
 
-fn pointer(fault: &NodeFault, source: Source) -> String {
-    let input = fault.input.as_deref();
-    match (source, input) {
-        (Source::Template, Some(input)) => template_field(&fault.node_id, input)
-            .map_or_else(|| "/comfyui".to_owned(), |field| format!("/comfyui/{field}")),
-        (Source::Template, None) => "/comfyui".to_owned(),
-        (Source::Caller, Some(input)) => {
-            format!(
-                "/comfyui/graph/{}/inputs/{}",
-                escaped(&fault.node_id),
-                escaped(input)
-            )
-        }
-        (Source::Caller, None) => format!("/comfyui/graph/{}", escaped(&fault.node_id)),
-    }
+/// Whether a refused value is the name of a model file.
+fn is_model(fault: &NodeFault) -> bool {
+    let input = fault.input.as_deref().unwrap_or_default();
+    let value = fault
+        .received
+        .as_ref()
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    names::is_model(fault.class_type.as_deref(), input, value)
 }
 
 #[cfg(test)]
 mod tests {
+    use proto::{comfyui, v1::ComfyUiRequest};
     use serde_json::json;
 
     use super::*;
+
+    fn template() -> Plan {
+        let request = ComfyUiRequest {
+            checkpoint: "a.safetensors".to_owned(),
+            ..ComfyUiRequest::default()
+        };
+        comfyui::plan(&request).expect("a plan")
+    }
+
+    fn of_node(id: &str, class: &str) -> Plan {
+        let request = ComfyUiRequest {
+            graph: json!({id: {"class_type": class, "inputs": {}}}).to_string(),
+            ..ComfyUiRequest::default()
+        };
+        comfyui::plan(&request).expect("a plan")
+    }
 
     /// A refusal of the shape that a server of v0.33 sends.
     fn rejection(node: &str, class: &str, errors: &Value) -> Rejection {
@@ -192,7 +201,7 @@ mod tests {
             model("lora", "euler_a.pt"),
         ];
         let errors = json!([not_in_list("sampler_name", "euler_a", &Value::Null)]);
-        let failure = refused(&rejection("3", "KSampler", &errors), Source::Template, &known);
+        let failure = refused(&rejection("3", "KSampler", &errors), &template(), &known);
         assert_eq!(
             (failure.code.as_str(), failure.pointer.as_str()),
             ("comfyui_rejected", "/comfyui/sampler")
@@ -210,7 +219,11 @@ mod tests {
             "details": "a_number", "extra_info": {"input_name": "a_number", "received_value": 0}});
         let options = json!([["one.safetensors", "two.safetensors"], {}]);
         let errors = json!([wrong, not_in_list("lora_name", "three.safetensors", &options)]);
-        let failure = refused(&rejection("a/b", "LoraLoader", &errors), Source::Caller, &[]);
+        let failure = refused(
+            &rejection("a/b", "LoraLoader", &errors),
+            &of_node("a/b", "LoraLoader"),
+            &[],
+        );
         assert_eq!(failure.code, "comfyui_model_unknown");
         assert_eq!(failure.pointer, "/comfyui/graph/a~1b/inputs/lora_name");
         assert_eq!(
@@ -229,7 +242,7 @@ mod tests {
         };
         let code = |body: &Value| {
             let rejection = Rejection::parse(body, &json!({})).expect("a refusal");
-            refused(&rejection, Source::Caller, &[]).code
+            refused(&rejection, &of_node("1", "Fancy"), &[]).code
         };
         assert_eq!(
             code(&body(&json!("Fancy"), "Node 'Fancy' not found.")),
@@ -244,7 +257,7 @@ mod tests {
         let graph = json!({"1": {"class_type": "Fancy", "inputs": {}}});
         let rejection = Rejection::parse(&old, &graph).expect("a refusal");
         assert_eq!(
-            refused(&rejection, Source::Caller, &[]).code,
+            refused(&rejection, &of_node("1", "Fancy"), &[]).code,
             "comfyui_node_unknown"
         );
     }

@@ -1,33 +1,39 @@
 //! One attempt on ComfyUI: adopt what an earlier attempt left, or post once; follow it; bring the files home.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use connectors::comfyui::{Accepted, Cancellation, Client, Error, Outcome as End, Standing, Submission};
+use connectors::comfyui::{Cancellation, Client, Outcome as End, Standing};
 use futures::future::BoxFuture;
 use proto::{
+    comfyui::Plan,
     failure::FailureCode,
-    v1::{Artifact, ComfyUiRequest, Failure, Model, Upstream},
+    v1::{ComfyUiRequest, Failure, Substitution, Upstream},
 };
 use runtime::{tasks::Stop, telemetry::chain};
-use serde_json::{Map, Value, json};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::{
-    faults,
+    course::Course,
     follow::{Prompt, follow},
-    graph::{self, Plan},
-    inputs,
+    graph, inputs,
     live::Ear,
+    offer::Showcase,
     outputs::{Shortfall, collect},
+    pace::{Load, Paces},
     patience::Patience,
-    refusals,
+    recipe::{self, Cooked, Origin},
     settings::ComfyuiSettings,
+    shelf::Shelf,
+    vitals::Vitals,
 };
-use crate::{backend::stopped, report::Reporter, uploads::Uploads, work::Outcome};
+use crate::{
+    backend::stopped,
+    report::Reporter,
+    uploads::Uploads,
+    work::{Outcome, Product},
+};
 
-/// How long an answer to a posted prompt is still waited for after a cancellation.
-const POST_GRACE: Duration = Duration::from_secs(2);
 /// How long it is checked whether a cancelled prompt really stops.
 const CALL_OFF: Duration = Duration::from_secs(5);
 const CALL_OFF_EVERY: Duration = Duration::from_millis(200);
@@ -43,19 +49,34 @@ pub(super) struct Errand<'a> {
     pub(super) prompt: Uuid,
     /// What an earlier attempt asked for.
     pub(super) earlier: Option<&'a Upstream>,
-    /// The names that this ComfyUI offers.
-    pub(super) known: Vec<Model>,
+    /// Who runs it, for the recipe.
+    pub(super) origin: Origin,
     pub(super) reporter: &'a Reporter,
     pub(super) uploads: &'a Uploads,
     pub(super) cancel: &'a Stop,
 }
 
-/// The two questions to the job's record. Neither is asked before it is awaited.
+/// What the worker knows of its ComfyUI.
+pub(super) struct Knowledge<'a> {
+    /// What it offers, and has in memory.
+    pub(super) showcase: &'a Showcase,
+    /// Which files are sound.
+    pub(super) shelf: &'a Arc<Shelf>,
+    /// How long runs take.
+    pub(super) paces: &'a Paces,
+    /// Where it is noted that a run does not stop.
+    pub(super) vitals: &'a Vitals,
+}
+
+/// Writes down that a prompt is about to be posted, and in what it differs from the request.
+type Note<'a> = Box<dyn Fn(Uuid, Vec<Substitution>) -> BoxFuture<'a, Result<(), Failure>> + Send + Sync + 'a>;
+/// Tells whether what was posted may be called off; not where another attempt has adopted it.
+type Ours<'a> = Box<dyn Fn() -> BoxFuture<'a, bool> + Send + Sync + 'a>;
+
+/// What is asked of the job's record.
 pub(super) struct Record<'a> {
-    /// Writes down that the new prompt is about to be posted.
-    pub(super) note: BoxFuture<'a, Result<(), Failure>>,
-    /// Whether what was posted may be called off; not where another attempt has adopted it.
-    pub(super) ours: BoxFuture<'a, bool>,
+    pub(super) note: Note<'a>,
+    pub(super) ours: Ours<'a>,
 }
 
 /// One attempt with what it needs.
@@ -63,33 +84,74 @@ pub(super) struct Run<'a> {
     pub(super) client: &'a Client,
     pub(super) settings: &'a ComfyuiSettings,
     pub(super) errand: Errand<'a>,
+    pub(super) knowledge: Knowledge<'a>,
+    pub(super) record: Record<'a>,
+}
+
+/// A prompt that ComfyUI has of an earlier attempt.
+struct Found<'a> {
+    id: Uuid,
+    substitutions: &'a [Substitution],
 }
 
 impl Run<'_> {
     /// Runs it to its end. When it is cancelled, what ComfyUI does for it is called off.
-    pub(super) async fn run(self, record: Record<'_>) -> Outcome {
-        let mut plan = graph::plan(self.errand.request, &self.errand.tag)?;
-        let Record { note, mut ours } = record;
-        if let Some(id) = self.unless_cancelled(self.adoptable()).await?? {
-            tracing::info!(prompt.id = %id, "adopting what comfyui has of an earlier attempt");
-            let ear = Ear::open(self.client, id.to_string()).await;
-            match self.see_through(id, &plan, ear, &mut ours).await {
+    pub(super) async fn run(self) -> Outcome {
+        let Errand { request, tag, .. } = &self.errand;
+        if let Some(found) = self.unless_cancelled(self.adoptable()).await?? {
+            tracing::info!(prompt.id = %found.id, "adopting what comfyui has of an earlier attempt");
+            let course = Course::resume(request, tag, found.substitutions)?;
+            let ear = Ear::open(self.client, found.id.to_string()).await;
+            match self.see_through(found.id, &course, ear).await {
                 // nobody can bring that file back but a new run
                 Err(Shortfall::Gone(failure)) => tracing::info!(failure.message, "running anew"),
                 outcome => return outcome.map_err(Failure::from),
             }
         }
-        self.unless_cancelled(self.deliver_inputs(&mut plan)).await??;
-        let id = self.errand.prompt;
+        let mut course = Course::choose(request, tag, self.knowledge.shelf)?;
+        let mut id = self.errand.prompt;
+        loop {
+            let failure = match self.anew(id, course.clone()).await {
+                Ok(product) => return Ok(product),
+                Err(failure) => failure,
+            };
+            let Some(other) = self.instead(&failure, &course) else {
+                return Err(failure);
+            };
+            tracing::info!(
+                failure.message,
+                "running with the alternate of a damaged checkpoint"
+            );
+            course = other;
+            id = Uuid::new_v4();
+        }
+    }
+
+    /// Posts a prompt of this name and sees it through.
+    async fn anew(&self, id: Uuid, mut course: Course) -> Outcome {
+        self.unless_cancelled(self.deliver_inputs(&mut course.plan))
+            .await??;
         let ear = self
             .unless_cancelled(Ear::open(self.client, id.to_string()))
             .await?;
+        let note = (self.record.note)(id, course.substitutions.clone());
         self.unless_cancelled(note).await??;
-        let id = self.post(&plan, &mut ours).await?;
-        Ok(self.see_through(id, &plan, ear, &mut ours).await?)
+        let id = self.post(id, &course.plan).await?;
+        Ok(self.see_through(id, &course, ear).await?)
     }
 
-    async fn unless_cancelled<T>(&self, future: impl Future<Output = T>) -> Result<T, Failure> {
+    /// What else can be run after a failure, at once and on this worker. It ends because each time another
+    /// file is out of use.
+    fn instead(&self, failure: &Failure, failed: &Course) -> Option<Course> {
+        let Errand { request, tag, .. } = &self.errand;
+        if failure.code != FailureCode::ComfyuiModelCorrupt.as_str() || !request.allow_fallback {
+            return None;
+        }
+        let other = Course::choose(request, tag, self.knowledge.shelf).ok()?;
+        (other.substitutions != failed.substitutions).then_some(other)
+    }
+
+    pub(super) async fn unless_cancelled<T>(&self, future: impl Future<Output = T>) -> Result<T, Failure> {
         tokio::select! {
             biased;
             () = self.errand.cancel.cancelled() => Err(stopped()),
@@ -98,7 +160,7 @@ impl Run<'_> {
     }
 
     /// The prompt of an earlier attempt, if ComfyUI still works on it or has finished it well.
-    async fn adoptable(&self) -> Result<Option<Uuid>, Failure> {
+    async fn adoptable(&self) -> Result<Option<Found<'_>>, Failure> {
         let here = |upstream: &&Upstream| upstream.place == self.client.origin();
         let Some(upstream) = self.errand.earlier.filter(here) else {
             return Ok(None);
@@ -108,13 +170,14 @@ impl Run<'_> {
         };
         let standing = self.stands(id).await?;
         let adoptable = match &standing {
-            Standing::Pending { .. } | Standing::Running | Standing::Ended(End::Succeeded { .. }) => Some(id),
-            Standing::Ended(End::Failed(_) | End::Interrupted(_)) | Standing::Unknown => None,
+            Standing::Pending { .. } | Standing::Running | Standing::Ended(End::Succeeded { .. }) => true,
+            Standing::Ended(End::Failed(_) | End::Interrupted(_)) | Standing::Unknown => false,
         };
-        Ok(adoptable)
+        let substitutions = &upstream.substitutions;
+        Ok(adoptable.then_some(Found { id, substitutions }))
     }
 
-    async fn stands(&self, id: Uuid) -> Result<Standing, Failure> {
+    pub(super) async fn stands(&self, id: Uuid) -> Result<Standing, Failure> {
         let mut patience = Patience::new(self.settings.patience);
         loop {
             match self.client.standing(id).await {
@@ -135,137 +198,95 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Posts the prompt; the id to follow. A cancellation does not break it off at once, or it would stay
-    /// open whether ComfyUI has it.
-    async fn post(&self, plan: &Plan, ours: &mut BoxFuture<'_, bool>) -> Result<Uuid, Failure> {
-        let cancelled = async {
-            self.errand.cancel.cancelled().await;
-            sleep(POST_GRACE).await;
-        };
-        tokio::select! {
-            biased;
-            posted = self.submit(plan) => posted,
-            () = cancelled => {
-                self.call_off(self.errand.prompt, ours).await;
-                Err(stopped())
-            }
-        }
-    }
-
-    async fn submit(&self, plan: &Plan) -> Result<Uuid, Failure> {
-        let id = self.errand.prompt;
-        let client_id = id.to_string();
-        let submission = Submission {
-            graph: &plan.graph,
-            prompt_id: id,
-            client_id: &client_id,
-            extra_data: Some(self.extra_data()),
-        };
-        let mut patience = Patience::new(self.settings.patience);
-        loop {
-            match self.client.submit(&submission).await {
-                Ok(accepted) => return self.accept(accepted, plan).await,
-                Err(Error::Rejected(rejection)) => {
-                    return Err(refusals::refused(&rejection, plan.source, &self.errand.known));
-                }
-                // it certainly did not arrive
-                Err(error @ Error::Unreachable { .. }) => patience.endure(&error).await?,
-                Err(error) if error.may_have_arrived() => return self.look_for(id, &error).await,
-                Err(error) => return Err(faults::trouble(&error)),
-            }
-        }
-    }
-
-    fn extra_data(&self) -> Map<String, Value> {
-        let method = if self.settings.previews { "auto" } else { "none" };
-        Map::from_iter([("preview_method".to_owned(), json!(method))])
-    }
-
-    async fn accept(&self, accepted: Accepted, plan: &Plan) -> Result<Uuid, Failure> {
-        let id = accepted.prompt_id;
-        if id != self.errand.prompt {
-            tracing::warn!(prompt.id = %id, "this comfyui names prompts itself: it is too old to adopt them later");
-        }
-        if accepted.dropped.is_empty() {
-            return Ok(id);
-        }
-        // a part of what was asked for is not what was asked for
-        self.stop_prompt(id).await;
-        Err(refusals::dropped(
-            &accepted.dropped,
-            plan.source,
-            &self.errand.known,
-        ))
-    }
-
-    /// After a post whose answer did not come: whether ComfyUI has the prompt. It is never posted again, for
-    /// it may still be on its way; the next attempt looks for it once more.
-    async fn look_for(&self, id: Uuid, error: &Error) -> Result<Uuid, Failure> {
-        tracing::info!(prompt.id = %id, error = chain(error), "it is unclear whether comfyui has the prompt");
-        let deadline = Instant::now() + self.settings.lost_after;
-        loop {
-            match self.stands(id).await? {
-                Standing::Pending { .. } | Standing::Running | Standing::Ended(_) => return Ok(id),
-                Standing::Unknown if Instant::now() < deadline => sleep(self.settings.poll).await,
-                Standing::Unknown => return Err(faults::trouble(error)),
-            }
-        }
-    }
-
     /// Follows a prompt and brings its files home; calls it off when the attempt is cancelled.
-    async fn see_through(
-        &self,
-        id: Uuid,
-        plan: &Plan,
-        ear: Ear,
-        ours: &mut BoxFuture<'_, bool>,
-    ) -> Result<Vec<Artifact>, Shortfall> {
-        let Errand {
-            uploads, reporter, ..
-        } = self.errand;
-        let prompt = Prompt {
-            id,
-            graph: &plan.graph,
-            source: plan.source,
-        };
-        let work = async {
-            let made = follow(self.client, self.settings, &prompt, ear, reporter).await?;
-            collect(self.client, self.settings, &made, uploads, reporter).await
-        };
-        match self.unless_cancelled(work).await {
+    async fn see_through(&self, id: Uuid, course: &Course, ear: Ear) -> Result<Product, Shortfall> {
+        match self.unless_cancelled(self.follow_home(id, course, ear)).await {
             Ok(outcome) => {
                 self.make_room(&outcome).await;
                 outcome
             }
             Err(stopped) => {
-                self.call_off(id, ours).await;
+                self.call_off(id).await;
                 Err(stopped.into())
             }
         }
     }
 
+    async fn follow_home(&self, id: Uuid, course: &Course, ear: Ear) -> Result<Product, Shortfall> {
+        let Errand {
+            uploads, reporter, ..
+        } = self.errand;
+        let Knowledge {
+            paces,
+            shelf,
+            showcase,
+            ..
+        } = self.knowledge;
+        let load = Load::of(&course.plan.graph, showcase.loaded().as_deref());
+        let prompt = Prompt {
+            id,
+            plan: &course.plan,
+            expected: paces.expect(&load),
+            shelf,
+        };
+        let ran = follow(self.client, self.settings, &prompt, ear, reporter).await?;
+        let checkpoint = course.checkpoint();
+        if checkpoint.is_some() {
+            showcase.note_loaded(checkpoint);
+        }
+        // of an adopted run the beginning was not seen
+        let adopted = self
+            .errand
+            .earlier
+            .is_some_and(|earlier| earlier.task_id == id.to_string());
+        let took = (!adopted).then_some(ran.took);
+        if let Some(took) = took {
+            paces.note(load, took);
+        }
+        let outputs = collect(self.client, self.settings, &ran.files, uploads, reporter).await?;
+        let origin = Origin {
+            prompt: id.to_string(),
+            ..self.errand.origin.clone()
+        };
+        let cooked = Cooked {
+            origin: &origin,
+            request: self.errand.request,
+            course,
+            took,
+            outputs: &outputs,
+        };
+        let recipe = recipe::store(&cooked, shelf, uploads).await?;
+        Ok(Product {
+            outputs,
+            recipe: Some(recipe),
+            substitutions: course.substitutions.clone(),
+        })
+    }
+
     /// Where memory was too short, the next attempt finds as much of it free as can be.
-    async fn make_room(&self, outcome: &Result<Vec<Artifact>, Shortfall>) {
+    async fn make_room(&self, outcome: &Result<Product, Shortfall>) {
         let Err(Shortfall::Failed(failure)) = outcome else {
             return;
         };
-        if failure.code == FailureCode::ComfyuiOutOfMemory.as_str()
-            && let Err(error) = self.client.free(true, true).await
-        {
+        if failure.code != FailureCode::ComfyuiOutOfMemory.as_str() {
+            return;
+        }
+        self.knowledge.showcase.note_loaded(None);
+        if let Err(error) = self.client.free(true, true).await {
             tracing::debug!(error = chain(&error), "comfyui was not asked to free its memory");
         }
     }
 
     /// Stops a prompt, unless another attempt has it by now or that cannot be known.
-    async fn call_off(&self, id: Uuid, ours: &mut BoxFuture<'_, bool>) {
-        if timeout(OURS_LIMIT, ours).await.unwrap_or(false) {
+    pub(super) async fn call_off(&self, id: Uuid) {
+        if timeout(OURS_LIMIT, (self.record.ours)()).await.unwrap_or(false) {
             self.stop_prompt(id).await;
         } else {
             tracing::info!(prompt.id = %id, "left to comfyui: another attempt may have adopted it");
         }
     }
 
-    async fn stop_prompt(&self, id: Uuid) {
+    pub(super) async fn stop_prompt(&self, id: Uuid) {
         let stopping = async {
             loop {
                 match self.client.cancel(id).await {
@@ -277,15 +298,9 @@ impl Run<'_> {
             }
         };
         if timeout(CALL_OFF, stopping).await.is_err() {
+            self.knowledge.vitals.note_stopping(id.to_string());
             let seconds = CALL_OFF.as_secs();
             tracing::warn!(prompt.id = %id, "comfyui goes on with a cancelled prompt after {seconds} s");
         }
     }
-}
-
-/// A failure of this code shows that ComfyUI is not there.
-pub(super) fn is_out_of_reach(outcome: &Outcome) -> bool {
-    outcome
-        .as_ref()
-        .is_err_and(|failure| failure.code == FailureCode::ComfyuiUnreachable.as_str())
 }

@@ -5,6 +5,15 @@ use std::time::Duration;
 use runtime::settings::Reader;
 use url::Url;
 
+use super::shelf::Alternates;
+use crate::{
+    host::{HostSettings, Subject},
+    models::ModelSettings,
+};
+
+/// Where ComfyUI listens if nobody says otherwise.
+const USUAL: &str = "http://127.0.0.1:8188";
+
 /// How to use a ComfyUI.
 #[derive(Debug, Clone)]
 pub struct ComfyuiSettings {
@@ -18,6 +27,16 @@ pub struct ComfyuiSettings {
     pub patience: Duration,
     /// How long a run may be unknown to it before the run counts as lost.
     pub lost_after: Duration,
+    /// How long a node may say nothing while it loads a model or takes its first step.
+    pub load_timeout: Duration,
+    /// How long it may go on with a run that it was told to stop before it counts as hung.
+    pub hung_after: Duration,
+    /// What is used instead of damaged checkpoints, for jobs that allow it.
+    pub fallback: Alternates,
+    /// Where its files are, if that is known.
+    pub models: Option<ModelSettings>,
+    /// How its process is looked after.
+    pub host: HostSettings,
     /// How often its models and memory are looked at.
     pub refresh: Duration,
     /// Whether it is asked for previews of unfinished pictures.
@@ -27,11 +46,9 @@ pub struct ComfyuiSettings {
 impl ComfyuiSettings {
     /// Reads the settings of this part; `None` where no ComfyUI is configured.
     pub fn read(reader: &mut Reader) -> Option<Self> {
-        let url = reader.optional::<Url>(
-            "comfyui.url",
-            "address of the ComfyUI that this worker uses, such as http://127.0.0.1:8188; without it the \
-             worker does not offer ComfyUI",
-        );
+        let url = read_address(reader);
+        let models = ModelSettings::read(reader);
+        let host = HostSettings::read(reader);
         let slots = reader.get(
             "comfyui.slots",
             "1",
@@ -53,6 +70,19 @@ impl ComfyuiSettings {
             "5s",
             "how long a run may be neither in ComfyUI's queue nor in its history before it counts as lost",
         );
+        let load_timeout = reader.get(
+            "comfyui.load_timeout",
+            "15m",
+            "how long a node may say nothing while it loads a model or takes its first step; after that, \
+             worker.stall_timeout holds",
+        );
+        let hung_after = reader.get(
+            "comfyui.hung_after",
+            "3m",
+            "how long ComfyUI may go on with a run that it was told to stop before it counts as hung: it \
+             gets no jobs then, and is restarted where the worker looks after it",
+        );
+        let fallback = read_fallback(reader);
         let refresh = reader.get(
             "comfyui.refresh",
             "10s",
@@ -63,31 +93,60 @@ impl ComfyuiSettings {
             "true",
             "whether ComfyUI is asked for previews of unfinished pictures",
         );
-        if slots == 0 {
+        let managed = host.subject != Subject::Nothing;
+        let url = url.or_else(|| Url::parse(USUAL).ok().filter(|_| managed))?;
+        let settings = Self {
+            url,
+            slots,
+            poll,
+            patience,
+            lost_after,
+            load_timeout,
+            hung_after,
+            fallback,
+            models,
+            host,
+            refresh,
+            previews,
+        };
+        settings.check(reader);
+        Some(settings)
+    }
+
+    fn check(&self, reader: &mut Reader) {
+        if self.slots == 0 {
             reader.fault("comfyui.slots", "must be at least 1");
         }
-        for (key, value) in [("comfyui.poll", poll), ("comfyui.refresh", refresh)] {
+        for (key, value) in [("comfyui.poll", self.poll), ("comfyui.refresh", self.refresh)] {
             if value < Duration::from_millis(10) {
                 reader.fault(key, "must be at least 10ms");
             }
         }
-        let url = url?;
+        let url = &self.url;
         if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
             reader.fault(
                 "comfyui.url",
                 "must begin with http:// or https:// and have neither ? nor #",
             );
         }
-        Some(Self {
-            url,
-            slots,
-            poll,
-            patience,
-            lost_after,
-            refresh,
-            previews,
-        })
     }
+}
+
+fn read_address(reader: &mut Reader) -> Option<Url> {
+    reader.optional(
+        "comfyui.url",
+        "address of the ComfyUI that this worker uses, such as http://127.0.0.1:8188, which it is where \
+         comfyui.command or comfyui.service is set; without any of these the worker does not offer ComfyUI",
+    )
+}
+
+fn read_fallback(reader: &mut Reader) -> Alternates {
+    let alternates = reader.optional(
+        "comfyui.fallback",
+        "what is used instead of a damaged checkpoint, for jobs that allow it: the name of a checkpoint, or \
+         several `damaged = alternate` separated by commas",
+    );
+    alternates.unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Turns what is heard and seen of a run into steps for people.
 
+use std::time::Duration;
+
 use connectors::comfyui::{Event, GraphProgress, Phase, Snapshot, Standing};
 use tokio::time::Instant;
 
@@ -14,8 +16,23 @@ pub(super) struct Teller<'a> {
     reporter: &'a Reporter,
     progress: GraphProgress,
     pace: Pace,
+    usual: Usual,
     /// Where it stood when last looked at.
     seen: Option<Seen>,
+    /// When it was first seen or heard to run.
+    runs_since: Option<Instant>,
+    waited_until: Instant,
+    /// The node at work, and since when.
+    node: (Option<String>, Instant),
+}
+
+/// What is usual for such a run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Usual {
+    /// How long it may be expected to take, where that is known.
+    pub(super) duration: Option<Duration>,
+    /// How long a node may say nothing: loading a model and the first step give no sign of life.
+    pub(super) silence: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,13 +51,22 @@ pub(super) enum Heard {
 }
 
 impl<'a> Teller<'a> {
-    pub(super) fn new(reporter: &'a Reporter, progress: GraphProgress) -> Self {
+    pub(super) fn new(reporter: &'a Reporter, progress: GraphProgress, usual: Usual) -> Self {
         Self {
             reporter,
             progress,
             pace: Pace::default(),
+            usual,
             seen: None,
+            runs_since: None,
+            waited_until: Instant::now(),
+            node: (None, Instant::now()),
         }
+    }
+
+    /// How long it has run; counted from when it last did not, where its start was too quick to be seen.
+    pub(super) fn ran(&self) -> Duration {
+        self.runs_since.unwrap_or(self.waited_until).elapsed()
     }
 
     /// Takes in what came by WebSocket.
@@ -59,7 +85,13 @@ impl<'a> Teller<'a> {
         }
         let snapshot = self.progress.snapshot();
         if changed {
-            let eta = self.pace.eta(&snapshot, Instant::now());
+            if snapshot.phase != Phase::Waiting {
+                self.runs_since.get_or_insert_with(Instant::now);
+            }
+            if self.node.0 != snapshot.node_id {
+                self.node = (snapshot.node_id.clone(), Instant::now());
+            }
+            let eta = self.pace.eta(&snapshot, Instant::now()).or_else(|| self.rest());
             if let Some(step) = step_of(&snapshot, eta) {
                 self.reporter.step(step);
             }
@@ -77,20 +109,33 @@ impl<'a> Teller<'a> {
         }
     }
 
-    /// Takes in where the run stands. Only a change of it is told: a run that merely stands where it stood
-    /// may be one that hangs.
+    /// Takes in where the run stands. A run that merely stands where it stood may be one that hangs; it is
+    /// only taken for alive where it waits for others, or where silence is usual.
     pub(super) fn look(&mut self, standing: &Standing) {
         let seen = match standing {
             Standing::Pending { ahead } => Seen::Pending(*ahead),
             Standing::Running => Seen::Running,
             Standing::Ended(_) | Standing::Unknown => return,
         };
-        if self.seen.replace(seen) == Some(seen) {
+        match seen {
+            Seen::Pending(_) => self.waited_until = Instant::now(),
+            Seen::Running => drop(self.runs_since.get_or_insert_with(Instant::now)),
+        }
+        let changed = self.seen.replace(seen) != Some(seen);
+        if changed {
+            self.node.1 = Instant::now();
+        } else if !self.may_be_silent(seen) {
             return;
         }
         self.reporter.alive();
         // events know more, and sooner
         if self.progress.snapshot().phase != Phase::Waiting {
+            if let Some(step) = step_of(&self.progress.snapshot(), self.rest()) {
+                self.reporter.step(step);
+            }
+            return;
+        }
+        if !changed {
             return;
         }
         let (phase, message) = match seen {
@@ -99,6 +144,23 @@ impl<'a> Teller<'a> {
             Seen::Running => ("working", "ComfyUI runs it".to_owned()),
         };
         self.reporter.phase(phase, message);
+    }
+
+    /// Whether that nothing is heard says nothing: others are at work, or a node has only begun.
+    fn may_be_silent(&self, seen: Seen) -> bool {
+        let begun = match self.progress.snapshot().phase {
+            Phase::Sampling { step, .. } => step == 0,
+            Phase::Waiting | Phase::LoadingModel | Phase::Decoding | Phase::Saving | Phase::Working => true,
+            Phase::Ended => false,
+        };
+        matches!(seen, Seen::Pending(_)) || (begun && self.node.1.elapsed() < self.usual.silence)
+    }
+
+    /// Seconds to go by what such runs took.
+    fn rest(&self) -> Option<f64> {
+        let ran = self.runs_since?.elapsed();
+        let rest = self.usual.duration?.checked_sub(ran)?;
+        Some(rest.as_secs_f64())
     }
 }
 

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
 use super::craft;
 use super::graph::{class_of, order, sampler_steps, signatures};
-use super::world::{Item, Outgoing, PlannedFailure, State, World, now_ms};
-
-/// A preview as the server sends one: JPEG, at most 512 pixels a side.
-const PREVIEW: &[u8] = include_bytes!("preview.jpg");
+use super::world::{Item, PlannedFailure, State, World, now_ms};
 
 /// Runs for ever. A restart drops the prompt that runs, wherever it is.
 pub(super) async fn run(world: Arc<World>) {
@@ -31,15 +29,15 @@ pub(super) async fn run(world: Arc<World>) {
 }
 
 /// Why a prompt did not run to its end.
-enum Stop {
+pub(super) enum Stop {
     Interrupted { node: String },
     Failed { node: String, failure: PlannedFailure },
 }
 
 /// One prompt's run.
-struct Run<'a> {
-    world: &'a World,
-    item: Item,
+pub(super) struct Run<'a> {
+    pub(super) world: &'a World,
+    pub(super) item: Item,
     order: Vec<String>,
     signatures: BTreeMap<String, u64>,
     /// Node → how far it is, as `progress_state` shows it.
@@ -77,6 +75,7 @@ impl<'a> Run<'a> {
             .cloned()
             .collect();
         self.milestone("execution_cached", json!({"nodes": cached}));
+        let began = Instant::now();
         let mut result = Ok(());
         for id in self.order.clone() {
             if let Some(shown) = cache.get(&self.signatures[&id]) {
@@ -88,9 +87,11 @@ impl<'a> Run<'a> {
                 break;
             }
         }
+        let line = format!("Prompt executed in {:.2} seconds", began.elapsed().as_secs_f64());
         match result {
             Ok(()) => self.milestone("execution_success", json!({})),
             Err(Stop::Interrupted { node }) => {
+                self.world.edit(|state| state.say("Processing interrupted"));
                 let node_type = class_of(&self.item.graph, &node);
                 let executed = self.executed.clone();
                 self.milestone(
@@ -102,7 +103,10 @@ impl<'a> Run<'a> {
         }
         // on the server, too, the entry comes after the message, and somebody may look in between
         tokio::task::yield_now().await;
-        self.close();
+        self.world
+            .until(|state| (!state.endings_held).then_some(()))
+            .await;
+        self.close(&line);
     }
 
     /// A message that goes to the client and into the history.
@@ -119,6 +123,8 @@ impl<'a> Run<'a> {
     }
 
     fn error(&mut self, node: &str, failure: &PlannedFailure) {
+        let line = format!("!!! Exception during processing !!! {}", failure.message);
+        self.world.edit(|state| state.say(&line));
         let inputs = self.item.graph[node]["inputs"].as_object().into_iter().flatten();
         let inputs: Map<String, Value> = inputs
             .map(|(name, value)| (name.clone(), json!([value])))
@@ -149,7 +155,11 @@ impl<'a> Run<'a> {
             "executing",
             &json!({"node": id, "display_node": id, "prompt_id": prompt_id}),
         );
-        if let Some(failure) = self.planned_failure(id) {
+        let failure = match self.planned_failure(id) {
+            None => self.load(id).await.err().or_else(|| self.device_failure(id)),
+            planned => planned,
+        };
+        if let Some(failure) = failure {
             return Err(Stop::Failed {
                 node: id.to_owned(),
                 failure,
@@ -157,6 +167,9 @@ impl<'a> Run<'a> {
         }
         if let Some(steps) = sampler_steps(&self.item.graph, id) {
             self.sample(id, steps).await?;
+        }
+        if class_of(&self.item.graph, id) == "ImageUpscaleWithModel" {
+            self.step(id, 1.0, 1.0);
         }
         let work = craft::work(self.world, &self.item, id, self.signatures[id]);
         let shown = work.map_err(|failure| Stop::Failed {
@@ -170,12 +183,12 @@ impl<'a> Run<'a> {
     }
 
     /// Before a node and after every step the server looks whether it shall stop. A hung one does not.
-    async fn ready(&self, id: &str) -> Result<(), Stop> {
+    pub(super) async fn ready(&self, id: &str) -> Result<(), Stop> {
         let interrupted = self
             .world
             .until(|state| {
                 let running = state.running.as_ref()?;
-                (!state.hung).then_some(running.interrupted)
+                (!state.stands_still()).then_some(running.interrupted)
             })
             .await;
         if interrupted {
@@ -185,67 +198,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn sample(&mut self, id: &str, steps: u64) -> Result<(), Stop> {
-        for step in 1..=steps {
-            // an interrupt ends the wait for a permit, as if the step had just ended
-            self.world
-                .until(|state| {
-                    let interrupted = state.running.as_ref()?.interrupted;
-                    match &mut state.permits {
-                        _ if state.hung => None,
-                        None => Some(()),
-                        Some(_) if interrupted => Some(()),
-                        Some(0) => None,
-                        Some(permits) => {
-                            *permits -= 1;
-                            Some(())
-                        }
-                    }
-                })
-                .await;
-            self.ready(id).await?;
-            if !self.world.options.step_time.is_zero() {
-                tokio::time::sleep(self.world.options.step_time).await;
-            }
-            self.step(id, step as f64, steps as f64);
-            // or nobody else would get a turn during a free run
-            tokio::task::yield_now().await;
-            self.ready(id).await?;
-        }
-        Ok(())
-    }
-
-    fn step(&mut self, id: &str, step: f64, steps: f64) {
-        let previews = self.world.options.previews
-            && self.item.extra_data.get("preview_method").and_then(Value::as_str) != Some("none");
-        self.state_of(id, step, steps, "running");
-        let data = json!({"value": step, "max": steps, "prompt_id": self.item.prompt_id, "node": id});
-        let metadata = json!({
-            "node_id": id, "prompt_id": self.item.prompt_id, "display_node_id": id,
-            "parent_node_id": null, "real_node_id": id, "image_type": "image/jpeg",
-        })
-        .to_string();
-        self.world.edit(|state| {
-            state.steps += 1;
-            let client = self
-                .item
-                .client_id()
-                .and_then(|client_id| state.sockets.get(client_id));
-            let rich = client.is_some_and(|socket| socket.preview_metadata);
-            // with metadata the preview comes before its progress, without it after
-            if let Some(socket) = client.filter(|_| previews && rich) {
-                let head = [4_u32.to_be_bytes(), (metadata.len() as u32).to_be_bytes()].concat();
-                socket.write(Outgoing::Binary([&head, metadata.as_bytes(), PREVIEW].concat()));
-            }
-            state.send(self.item.client_id(), "progress", &data);
-            if let Some(socket) = client.filter(|_| previews && !rich) {
-                let head = [1_u32.to_be_bytes(), 1_u32.to_be_bytes()].concat();
-                socket.write(Outgoing::Binary([&head, PREVIEW].concat()));
-            }
-        });
-    }
-
-    fn state_of(&mut self, id: &str, value: f64, max: f64, state: &str) {
+    pub(super) fn state_of(&mut self, id: &str, value: f64, max: f64, state: &str) {
         let prompt_id = self.item.prompt_id.clone();
         let node = json!({
             "value": value, "max": max, "state": state, "node_id": id, "prompt_id": prompt_id,
@@ -278,7 +231,7 @@ impl<'a> Run<'a> {
     }
 
     /// Writes the history entry, then tells that the prompt is over.
-    fn close(self) {
+    fn close(self, line: &str) {
         let last = self
             .messages
             .last()
@@ -318,8 +271,15 @@ impl<'a> Run<'a> {
             {
                 return;
             }
+            state.say(line);
             state.running = None;
+            state.finished += 1;
+            if let Some(execution) = state.executions.last_mut() {
+                execution.succeeded = completed;
+                execution.nodes = self.executed;
+            }
             state.cache = cache;
+            state.free();
             // of two runs of one id the history keeps the later
             state.history.retain(|(id, _)| *id != self.item.prompt_id);
             state.history.push((self.item.prompt_id.clone(), entry));

@@ -29,10 +29,16 @@ pub enum Fault {
     Status(u16, String),
 }
 
+/// How many requests are kept.
+const REQUESTS: usize = 1000;
+
 pub(super) async fn inject(State(world): State<Arc<World>>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let path = path.strip_prefix("/api").unwrap_or(&path);
+    let line = format!("{} {path}", request.method());
     let planned = world.edit(|state| {
+        state.requests.truncate(REQUESTS - 1);
+        state.requests.push_front(line);
         let place = state.faults.iter().position(|(planned, _)| planned == path)?;
         Some(state.faults.remove(place).1)
     });

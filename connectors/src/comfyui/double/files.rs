@@ -9,8 +9,9 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::picture;
 use super::routes::trouble;
 use super::world::{Place, World};
 use crate::comfyui::{FileRef, Folder};
@@ -95,6 +96,7 @@ fn media_type(filename: &str) -> &'static str {
         Some("png") => "image/png",
         Some("jpg" | "jpeg") => "image/jpeg",
         Some("webp") => "image/webp",
+        Some("gif") => "image/gif",
         Some("mp4") => "video/mp4",
         Some("webm") => "video/webm",
         _ => "application/octet-stream",
@@ -124,7 +126,42 @@ struct Fields {
     texts: HashMap<String, String>,
 }
 
-pub(super) async fn upload(State(world): State<Arc<World>>, multipart: Multipart) -> Response {
+pub(super) async fn upload_image(State(world): State<Arc<World>>, multipart: Multipart) -> Response {
+    upload(&world, multipart, false).await
+}
+
+/// A mask's alpha channel goes into a copy of the picture that `original_ref` names, and that is what is
+/// kept. Without that picture nothing is kept, and the answer is the same.
+pub(super) async fn upload_mask(State(world): State<Arc<World>>, multipart: Multipart) -> Response {
+    upload(&world, multipart, true).await
+}
+
+/// The picture that a mask is for; the error is the answer.
+fn original(world: &World, said: Option<&str>) -> Result<Option<Bytes>, Response> {
+    let said: Value = said
+        .and_then(|said| serde_json::from_str(said).ok())
+        .ok_or_else(trouble)?;
+    let text = |key: &str| said[key].as_str();
+    let filename = text("filename")
+        .filter(|name| !name.is_empty())
+        .ok_or_else(trouble)?;
+    let folder = root(text("type").unwrap_or("output")).ok_or(StatusCode::BAD_REQUEST.into_response())?;
+    let subfolder = text("subfolder").unwrap_or_default();
+    if filename.starts_with('/') || filename.contains("..") {
+        return Err(StatusCode::BAD_REQUEST.into_response());
+    }
+    if subfolder.contains("..") {
+        return Err(StatusCode::FORBIDDEN.into_response());
+    }
+    let place = Place {
+        folder,
+        subfolder: subfolder.to_owned(),
+        filename: filename.to_owned(),
+    };
+    Ok(world.read(|state| state.files.get(&place).cloned()))
+}
+
+async fn upload(world: &World, multipart: Multipart, is_mask: bool) -> Response {
     let fields = match fields(multipart).await {
         Ok(fields) => fields,
         Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
@@ -146,6 +183,18 @@ pub(super) async fn upload(State(world): State<Arc<World>>, multipart: Multipart
     if subfolder.contains("..") {
         return StatusCode::BAD_REQUEST.into_response();
     }
+    let content = if is_mask {
+        match original(world, text("original_ref")) {
+            Err(answer) => return answer,
+            Ok(None) => None,
+            Ok(Some(original)) => match picture::with_alpha(&original, &content) {
+                None => return trouble(),
+                masked => masked,
+            },
+        }
+    } else {
+        Some(content)
+    };
     let overwrite = matches!(text("overwrite"), Some("true" | "1"));
     let place = world.edit(|state| {
         let place = |filename: String| Place {
@@ -160,9 +209,17 @@ pub(super) async fn upload(State(world): State<Arc<World>>, multipart: Multipart
             });
         let numbered = (1_u32..).map(|count| format!("{stem} ({count}){extension}"));
         let mut names = std::iter::once(filename.clone()).chain(numbered).map(place);
-        let free = |place: &Place| overwrite || state.files.get(place).is_none_or(|there| *there == content);
+        let free = |place: &Place| {
+            overwrite
+                || state
+                    .files
+                    .get(place)
+                    .is_none_or(|there| Some(there) == content.as_ref())
+        };
         let place = names.find(free)?;
-        state.files.insert(place.clone(), content.clone());
+        if let Some(content) = &content {
+            state.files.insert(place.clone(), content.clone());
+        }
         Some(place)
     });
     let Some(place) = place else { return trouble() };

@@ -5,6 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Value, json};
 
+use super::models::Models;
+
 /// The classes, as a live server described them.
 const OBJECT_INFO: &str = include_str!("object_info.json");
 
@@ -13,10 +15,12 @@ const OBJECT_INFO: &str = include_str!("object_info.json");
 pub(super) struct ObjectInfoJson(pub(super) Value);
 
 impl ObjectInfoJson {
-    pub(super) fn with_files(checkpoints: &[String], inputs: &[String]) -> Self {
+    pub(super) fn with_files(models: &Models, inputs: &[String]) -> Self {
         let mut info: Value = serde_json::from_str(OBJECT_INFO).expect("the built-in description is JSON");
-        info["CheckpointLoaderSimple"]["input"]["required"]["ckpt_name"][0] = json!(checkpoints);
-        info["LoadImage"]["input"]["required"]["image"][0] = json!(inputs);
+        models.fill(&mut info);
+        for class in ["LoadImage", "LoadImageMask"] {
+            info[class]["input"]["required"]["image"][0] = json!(inputs);
+        }
         Self(info)
     }
 
@@ -92,38 +96,34 @@ pub(super) fn signatures(graph: &Value, order: &[String]) -> BTreeMap<String, u6
     signatures
 }
 
-/// Width, height and number of the pictures that reach a node.
-pub(super) fn canvas(graph: &Value, id: &str) -> (u32, u32, u32) {
+/// The steps of a sampler node; `None` for others.
+pub(super) fn sampler_steps(graph: &Value, id: &str) -> Option<u64> {
+    let class = class_of(graph, id);
+    if !class.starts_with("KSampler") {
+        return None;
+    }
     let inputs = &graph[id]["inputs"];
     let number = |name: &str| {
         let value = &inputs[name];
         value.as_u64().or_else(|| value.as_str()?.parse().ok())
     };
-    if let (Some(width), Some(height)) = (number("width"), number("height")) {
-        let batch = number("batch_size").unwrap_or(1);
-        return (
-            width.clamp(1, 16_384) as u32,
-            height.clamp(1, 16_384) as u32,
-            batch.clamp(1, 64) as u32,
-        );
+    let steps = number("steps").unwrap_or(20);
+    if class != "KSamplerAdvanced" {
+        return Some(steps);
     }
-    // what decides the size comes in by these names; the others (model, vae, text) have none
-    let carrier = ["images", "image", "samples", "pixels", "latent_image"]
-        .iter()
-        .find_map(|name| link(&inputs[*name]));
-    carrier.map_or((64, 64, 1), |(source, _)| canvas(graph, source))
+    let end = number("end_at_step").unwrap_or(steps).min(steps);
+    Some(end.saturating_sub(number("start_at_step").unwrap_or(0)))
 }
 
-/// The steps of a sampler node; `None` for others.
-pub(super) fn sampler_steps(graph: &Value, id: &str) -> Option<u64> {
-    if !class_of(graph, id).starts_with("KSampler") {
-        return None;
-    }
-    let steps = &graph[id]["inputs"]["steps"];
-    Some(
-        steps
-            .as_u64()
-            .or_else(|| steps.as_str()?.parse().ok())
-            .unwrap_or(20),
-    )
+/// Whether a class computes on the device, which a broken device then spoils.
+pub(super) fn needs_device(class: &str) -> bool {
+    [
+        "KSampler",
+        "SamplerCustom",
+        "CLIPTextEncode",
+        "VAE",
+        "ImageUpscaleWithModel",
+    ]
+    .iter()
+    .any(|start| class.starts_with(start) && !class.ends_with("Loader"))
 }

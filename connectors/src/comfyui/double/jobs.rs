@@ -8,6 +8,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::heap::Tie;
+use super::routes::trouble;
 use super::world::{self, Item, World};
 
 pub(super) async fn show(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
@@ -17,15 +19,22 @@ pub(super) async fn show(State(world): State<Arc<World>>, Path(id): Path<String>
     }
 }
 
-pub(super) async fn cancel(State(world): State<Arc<World>>, Path(id): Path<String>) -> Json<Value> {
-    let cancelled = world.edit(|state| state.remove_pending(&id) || state.interrupt(Some(&id)));
-    Json(json!({ "cancelled": cancelled }))
+pub(super) async fn cancel(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
+    let removed = world.edit(|state| {
+        state
+            .remove_pending(&id)
+            .map(|gone| gone || state.interrupt(Some(&id)))
+    });
+    removed.map_or_else(
+        |Tie| trouble(),
+        |cancelled| Json(json!({ "cancelled": cancelled })).into_response(),
+    )
 }
 
 fn job(state: &world::State, id: &str) -> Option<Value> {
     let live = |item: &Item, status: &str| {
         json!({
-            "id": id, "status": status, "priority": item.number,
+            "id": id, "status": status, "priority": item.shown_number,
             "create_time": item.extra_data["create_time"], "outputs_count": 0, "previewable_outputs_count": 0,
         })
     };

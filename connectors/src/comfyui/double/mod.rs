@@ -4,19 +4,26 @@
 //! It refuses what the server refuses, runs one prompt at a time, writes real PNG files, and keeps the
 //! results of the last prompt as a cache. What it cannot do is make pictures: they are plain colours.
 //!
-//! Reading order: `world` (its state and the one way to wait for it), `engine` (runs prompts), `craft` (what
-//! nodes make), `graph` and `validation` (pure), `picture`, then the outside: `routes`, `jobs`, `files`,
-//! `live` (WebSocket), `fault` and `wire` (connections that can be cut).
+//! Reading order: `options`, `world` (its state and the one way to wait for it), `heap` (its queue), `models`
+//! (its disk and memory), `engine` (runs prompts) with `loading` and `sampling`, `craft` (what nodes make), `graph`, `canvas`
+//! and `validation` (pure), `picture`, then the outside: `routes`, `jobs`, `files`, `live` (WebSocket), `fault` and `wire` (connections
+//! that can be cut).
 
+mod canvas;
 mod craft;
 mod engine;
 mod fault;
 mod files;
 mod graph;
+mod heap;
 mod jobs;
 mod live;
+mod loading;
+mod models;
+mod options;
 mod picture;
 mod routes;
+mod sampling;
 mod validation;
 mod wire;
 mod world;
@@ -24,72 +31,16 @@ mod world;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use url::Url;
 
 pub use fault::Fault;
+pub use models::ModelKind;
+pub use options::{Corruption, DoubleOptions, Execution, Observed, Received};
 use world::{PlannedFailure, World};
-
-/// What kind of server the double is.
-#[derive(Debug, Clone)]
-pub struct DoubleOptions {
-    /// The version that it claims.
-    pub version: String,
-    /// Whether it has `/api/jobs`; a server of v0.5 and before has not.
-    pub jobs_api: bool,
-    /// Whether it sends a preview with every step.
-    pub previews: bool,
-    /// The checkpoints on its disk.
-    pub checkpoints: Vec<String>,
-    /// How long a sampling step takes when it runs freely.
-    pub step_time: Duration,
-}
-
-impl Default for DoubleOptions {
-    fn default() -> Self {
-        Self {
-            version: "0.33.0".to_owned(),
-            jobs_api: true,
-            previews: false,
-            checkpoints: vec!["v1-5-pruned-emaonly.safetensors".to_owned()],
-            step_time: Duration::ZERO,
-        }
-    }
-}
-
-/// A posted prompt, accepted or not.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Received {
-    /// The id that it was given by its poster.
-    pub prompt_id: Option<String>,
-    /// Its poster.
-    pub client_id: Option<String>,
-    /// The graph.
-    pub graph: Value,
-    /// Whether it was queued.
-    pub accepted: bool,
-}
-
-/// What the double is doing at a moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Observed {
-    /// The prompt that runs.
-    pub running: Option<String>,
-    /// Its node that runs.
-    pub node: Option<String>,
-    /// The prompts that wait, in order.
-    pub pending: Vec<String>,
-    /// The prompts in the history, oldest first.
-    pub ended: Vec<String>,
-    /// Sampling steps done since the start.
-    pub steps: u64,
-    /// Registered sockets that the server would write to.
-    pub sockets: usize,
-}
 
 /// A running double. Dropping it stops it.
 #[derive(Debug)]
@@ -100,9 +51,9 @@ pub struct Double {
 }
 
 impl Double {
-    /// Starts one on a free port of the loopback interface.
+    /// Starts one.
     pub async fn start(options: DoubleOptions) -> io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
         let world = Arc::new(World::new(options));
         world.edit(|state| state.listener = Some(listener));
@@ -125,10 +76,7 @@ impl Double {
 
     /// Where it listens, as a client wants it.
     pub fn url(&self) -> Url {
-        let mut url = Url::parse("http://127.0.0.1/").expect("a constant address");
-        url.set_port(Some(self.address.port()))
-            .expect("an http address takes a port");
-        url
+        Url::parse(&format!("http://{}/", self.address)).expect("a socket address makes an address")
     }
 
     /// Makes samplers wait before every step for [`release`](Self::release).
@@ -147,7 +95,42 @@ impl Double {
         self.world.edit(|state| state.permits = None);
     }
 
-    /// Stops all progress while HTTP goes on, as a dead worker thread does. Interrupts do nothing.
+    /// Makes checkpoints that are not in memory wait for [`release_loads`](Self::release_loads).
+    pub fn hold_loads(&self) {
+        self.world.edit(|state| state.loads = Some(0));
+    }
+
+    /// Lets so many more checkpoints be loaded, each in its time.
+    pub fn release_loads(&self, loads: u64) {
+        self.world
+            .edit(|state| state.loads = Some(state.loads.unwrap_or(0) + loads));
+    }
+
+    /// Lets checkpoints be loaded again without a limit.
+    pub fn load_freely(&self) {
+        self.world.edit(|state| state.loads = None);
+    }
+
+    /// Makes prompts tell that they are over and stay out of the history until
+    /// [`release_endings`](Self::release_endings): the gap that a server has too.
+    pub fn hold_endings(&self) {
+        self.world.edit(|state| state.endings_held = true);
+    }
+
+    /// Ends a [`hold_endings`](Self::hold_endings).
+    pub fn release_endings(&self) {
+        self.world.edit(|state| state.endings_held = false);
+    }
+
+    /// Kills the thread that runs prompts, for good: HTTP goes on, the queue never drains, what runs is
+    /// shown as running for ever, and interrupts do nothing. Only a restart helps. Two waiting prompts of
+    /// one id and one number do the same, as soon as the server compares them.
+    pub fn kill_worker_thread(&self) {
+        self.world.edit(world::State::lose_worker);
+    }
+
+    /// Stops all progress while HTTP goes on, until [`unhang`](Self::unhang) or a restart. Interrupts do
+    /// nothing meanwhile.
     pub fn hang(&self) {
         self.world.edit(|state| state.hung = true);
     }
@@ -159,11 +142,7 @@ impl Double {
 
     /// Makes the next run of a node, named by id or class, fail with this Python exception.
     pub fn fail_next(&self, node: &str, exception_type: &str, message: &str) {
-        let planned = PlannedFailure {
-            node: node.to_owned(),
-            exception_type: exception_type.to_owned(),
-            message: message.to_owned(),
-        };
+        let planned = PlannedFailure::new(node, exception_type, message);
         self.world.edit(|state| state.failures.push(planned));
     }
 
@@ -213,8 +192,20 @@ impl Double {
 
     /// Replaces the checkpoints on its disk.
     pub fn set_checkpoints(&self, checkpoints: &[&str]) {
-        let names = checkpoints.iter().map(|&name| name.to_owned()).collect();
-        self.world.edit(|state| state.checkpoints = names);
+        self.set_models(ModelKind::Checkpoints, checkpoints);
+    }
+
+    /// Replaces the files of one kind on its disk. They are seen at once, by `/object_info` and `/models` too.
+    pub fn set_models(&self, kind: ModelKind, names: &[&str]) {
+        let names = names.iter().map(|&name| name.to_owned()).collect();
+        self.world.edit(|state| state.models.set(kind, names));
+    }
+
+    /// Breaks a model file, or heals it. Its name goes on passing validation; the node that reads it fails.
+    pub fn set_corrupt(&self, name: &str, corruption: impl Into<Option<Corruption>>) {
+        let corruption = corruption.into();
+        self.world
+            .edit(|state| state.models.set_corrupt(name, corruption));
     }
 
     /// Deletes an output file, as a person does who tidies up. The cache goes on naming it.
@@ -226,6 +217,24 @@ impl Double {
     /// Every prompt that was posted, in order.
     pub fn received(&self) -> Vec<Received> {
         self.world.read(|state| state.received.clone())
+    }
+
+    /// The last requests, such as `GET /queue` (without `/api`), oldest first.
+    pub fn requests(&self) -> Vec<String> {
+        self.world
+            .read(|state| state.requests.iter().rev().cloned().collect())
+    }
+
+    /// Every run of a prompt, in order; those before a restart too.
+    pub fn executed(&self) -> Vec<Execution> {
+        self.world.read(|state| state.executions.clone())
+    }
+
+    /// What it logs from now on, a line each, in the words of the server.
+    pub fn log(&self) -> mpsc::UnboundedReceiver<String> {
+        let (send, lines) = mpsc::unbounded_channel();
+        self.world.edit(|state| state.log.push(send));
+        lines
     }
 
     /// What it is doing now.

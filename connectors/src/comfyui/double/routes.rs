@@ -1,8 +1,9 @@
 //! The HTTP side: every route with and without `/api`, as the server has them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -12,10 +13,10 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::validation::{refusal, validate};
+use super::validation::{in_old_words, refusal, validate};
 use super::wire::Wires;
 use super::world::{Item, World, now_ms};
-use super::{Received, fault, files, jobs, live};
+use super::{ModelKind, Received, fault, files, jobs, live};
 
 /// The server's limit for every request body, bytes.
 const MAX_BODY: usize = 100 << 20;
@@ -74,22 +75,19 @@ fn plain() -> Router<Arc<World>> {
         .route("/object_info/{class}", get(object_info_of))
         .route(
             "/models",
-            get(|| async { Json(json!(["checkpoints", "loras", "vae", "upscale_models"])) }),
+            get(|| async { Json(ModelKind::ALL.map(ModelKind::folder)) }),
         )
         .route("/models/{folder}", get(models))
-        .route("/embeddings", get(|| async { Json(json!([])) }))
+        .route("/embeddings", get(embeddings))
         .route("/prompt", get(queue_length).post(prompt))
         .route("/queue", get(queue).post(edit_queue))
         .route("/interrupt", post(interrupt))
         .route("/free", post(free))
-        .route(
-            "/history",
-            get(|State(world): Shared| async move { Json(history_of(&world, None)) }),
-        )
+        .route("/history", get(histories).post(edit_history))
         .route("/history/{id}", get(history))
         .route("/view", get(files::view))
-        .route("/upload/image", post(files::upload))
-        .route("/upload/mask", post(files::upload))
+        .route("/upload/image", post(files::upload_image))
+        .route("/upload/mask", post(files::upload_mask))
         .route("/ws", get(live::connect))
 }
 
@@ -120,6 +118,7 @@ pub(super) fn features() -> Value {
 
 async fn system_stats(State(world): Shared) -> Json<Value> {
     let (total, free) = (8_u64 << 30, 6_u64 << 30);
+    let vram_free = free - world.read(|state| state.models.memory()).min(free);
     Json(json!({
         "system": {
             "os": "linux", "ram_total": total, "ram_free": free,
@@ -127,8 +126,8 @@ async fn system_stats(State(world): Shared) -> Json<Value> {
             "pytorch_version": "2.9.1", "embedded_python": false, "argv": ["main.py", "--cpu"],
         },
         "devices": [{
-            "name": "cpu", "type": "cpu", "index": null, "vram_total": total, "vram_free": free,
-            "torch_vram_total": total, "torch_vram_free": free,
+            "name": "cpu", "type": "cpu", "index": null, "vram_total": total, "vram_free": vram_free,
+            "torch_vram_total": total, "torch_vram_free": vram_free,
         }],
     }))
 }
@@ -142,23 +141,21 @@ async fn object_info_of(State(world): Shared, Path(class): Path<String>) -> Json
 }
 
 async fn models(State(world): Shared, Path(folder): Path<String>) -> Response {
-    let info = world.object_info();
-    let options = |class: &str, input: &str| {
-        let declared = &info.0[class]["input"]["required"][input];
-        if declared[0].is_array() {
-            declared[0].clone()
-        } else {
-            declared[1]["options"].clone()
-        }
+    let Some(kind) = ModelKind::ALL.into_iter().find(|kind| kind.folder() == folder) else {
+        return StatusCode::NOT_FOUND.into_response();
     };
-    let names = match folder.as_str() {
-        "checkpoints" => options("CheckpointLoaderSimple", "ckpt_name"),
-        "loras" => options("LoraLoader", "lora_name"),
-        "vae" => options("VAELoader", "vae_name"),
-        "upscale_models" => options("UpscaleModelLoader", "model_name"),
-        _ => return StatusCode::NOT_FOUND.into_response(),
+    Json(world.read(|state| state.models.files(kind).to_vec())).into_response()
+}
+
+async fn embeddings(State(world): Shared) -> Json<Value> {
+    // without their extension, as a prompt names them
+    let stem = |name: &String| {
+        name.rsplit_once('.')
+            .map_or(name.as_str(), |(stem, _)| stem)
+            .to_owned()
     };
-    Json(names).into_response()
+    let files = world.read(|state| state.models.files(ModelKind::Embeddings).to_vec());
+    Json(files.iter().map(stem).collect())
 }
 
 async fn queue_length(State(world): Shared) -> Json<Value> {
@@ -184,17 +181,9 @@ enum Posted {
 }
 
 fn post_prompt(world: &World, body: &Value) -> Posted {
-    let number = world.edit(|state| {
-        state.next_number += 1;
-        (state.next_number - 1) as f64
-    });
-    let number = match body.get("number") {
-        None if body.get("front").and_then(Value::as_bool) == Some(true) => -number,
-        None => number,
-        Some(wanted) => match wanted.as_f64() {
-            Some(wanted) => wanted,
-            None => return Posted::Trouble,
-        },
+    world.edit(|state| state.say("got prompt"));
+    let Some((number, shown_number)) = next_number(world, body) else {
+        return Posted::Trouble;
     };
     let mut extra_data = match body.get("extra_data") {
         None => Map::new(),
@@ -211,7 +200,9 @@ fn post_prompt(world: &World, body: &Value) -> Posted {
     if let Some(client_id) = body.get("client_id") {
         extra_data.insert("client_id".to_owned(), client_id.clone());
     }
-    extra_data.insert("create_time".to_owned(), json!(now_ms()));
+    if !world.options.old {
+        extra_data.insert("create_time".to_owned(), json!(now_ms()));
+    }
     let text = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
     let received = |accepted| Received {
         prompt_id: text("prompt_id"),
@@ -223,33 +214,55 @@ fn post_prompt(world: &World, body: &Value) -> Posted {
         let place = files::annotated(name);
         world.read(|state| state.files.contains_key(&place))
     };
-    let checked = prompt_id(body.get("prompt_id"))
+    let old = world.options.old;
+    let checked = prompt_id(body.get("prompt_id"), old)
         .and_then(|id| Ok((id, validate(graph, &world.object_info(), &has_input)?)));
     let (prompt_id, valid) = match checked {
         Ok(checked) => checked,
         Err(refused) => {
-            world.edit(|state| state.received.push(received(false)));
-            return Posted::Refused(refused);
+            world.edit(|state| {
+                state.received.push(received(false));
+                state.say(&format!("invalid prompt: {}", refused["error"]));
+            });
+            return Posted::Refused(if old { in_old_words(refused) } else { refused });
         }
     };
-    let answer = json!({"prompt_id": prompt_id, "number": number, "node_errors": valid.node_errors});
+    let answer = json!({"prompt_id": prompt_id, "number": shown_number, "node_errors": valid.node_errors});
     let (graph, extra_data) = (graph.clone(), Value::Object(extra_data));
-    world.edit(|state| {
+    let pushed = world.edit(|state| {
         state.received.push(received(true));
-        state.pending.push(Item {
+        state.push(Item {
             number,
+            shown_number,
             prompt_id,
             graph,
             extra_data,
             outputs: valid.outputs,
-        });
-        state.broadcast_status();
+        })
     });
-    Posted::Queued(answer)
+    pushed.map_or(Posted::Trouble, |()| Posted::Queued(answer))
 }
 
-fn prompt_id(wanted: Option<&Value>) -> Result<String, Value> {
+/// The number that a prompt gets, and how it is shown: whole unless the poster gave it. Every post takes one.
+fn next_number(world: &World, body: &Value) -> Option<(f64, Value)> {
+    let counted = world.edit(|state| {
+        state.next_number += 1;
+        state.next_number - 1
+    });
+    match body.get("number") {
+        None if body.get("front").and_then(Value::as_bool) == Some(true) => {
+            Some((-(counted as f64), json!(-counted)))
+        }
+        None => Some((counted as f64, json!(counted))),
+        Some(wanted) => wanted.as_f64().map(|wanted| (wanted, json!(wanted))),
+    }
+}
+
+/// Any text is an id to an old server, and what is no text is turned into some, null too.
+fn prompt_id(wanted: Option<&Value>, old: bool) -> Result<String, Value> {
     let wanted = match wanted {
+        Some(Value::Null) if old => return Ok("None".to_owned()),
+        Some(wanted) if old => return Ok(wanted.as_str().map_or_else(|| wanted.to_string(), str::to_owned)),
         None | Some(Value::Null) => return Ok(Uuid::new_v4().to_string()),
         Some(wanted) => wanted,
     };
@@ -264,8 +277,7 @@ fn prompt_id(wanted: Option<&Value>) -> Result<String, Value> {
 async fn queue(State(world): Shared) -> Json<Value> {
     Json(world.read(|state| {
         let running: Vec<Value> = state.running.iter().map(|running| running.item.json()).collect();
-        // not in order, as the server's heap is not
-        let pending: Vec<Value> = state.pending.iter().rev().map(Item::json).collect();
+        let pending: Vec<Value> = state.pending.iter().map(Item::json).collect();
         json!({"queue_running": running, "queue_pending": pending})
     }))
 }
@@ -274,16 +286,16 @@ async fn edit_queue(State(world): Shared, body: Bytes) -> Response {
     let Ok(body) = serde_json::from_slice::<Value>(&body) else {
         return trouble();
     };
-    world.edit(|state| {
+    let done = world.edit(|state| {
         if body.get("clear").and_then(Value::as_bool) == Some(true) {
             state.pending.clear();
             state.broadcast_status();
         }
-        for id in body.get("delete").and_then(Value::as_array).into_iter().flatten() {
-            state.remove_pending(id.as_str().unwrap_or_default());
-        }
+        let ids = body.get("delete").and_then(Value::as_array).into_iter().flatten();
+        ids.map(|id| state.remove_pending(id.as_str().unwrap_or_default()))
+            .collect::<Result<Vec<_>, _>>()
     });
-    StatusCode::OK.into_response()
+    done.map_or_else(|_| trouble(), |_| StatusCode::OK.into_response())
 }
 
 /// Without a readable `prompt_id` it means whatever runs.
@@ -300,22 +312,50 @@ async fn free(State(world): Shared, body: Bytes) -> Response {
     let Ok(body) = serde_json::from_slice::<Value>(&body) else {
         return trouble();
     };
-    if body.get("free_memory").and_then(Value::as_bool) == Some(true) {
-        world.edit(|state| state.cache.clear());
-    }
+    let wanted = |key: &str| body.get(key).and_then(Value::as_bool) == Some(true);
+    world.edit(|state| {
+        state.to_free.0 |= wanted("unload_models");
+        state.to_free.1 |= wanted("free_memory");
+        if state.running.is_none() && !state.stands_still() {
+            state.free();
+        }
+    });
     StatusCode::OK.into_response()
 }
 
 async fn history(State(world): Shared, Path(id): Path<String>) -> Json<Value> {
-    Json(history_of(&world, Some(&id)))
+    Json(world.read(|state| {
+        let entries = state.history.iter().filter(|(ended, _)| *ended == id);
+        Value::Object(entries.cloned().collect())
+    }))
 }
 
-fn history_of(world: &World, only: Option<&str>) -> Value {
-    world.read(|state| {
-        let entries = state
-            .history
-            .iter()
-            .filter(|(id, _)| only.is_none_or(|only| only == id));
-        Value::Object(entries.map(|(id, entry)| (id.clone(), entry.clone())).collect())
-    })
+/// The newest entries, or from an offset on; the oldest first in either case.
+async fn histories(State(world): Shared, Query(query): Query<HashMap<String, String>>) -> Response {
+    let number = |key: &str| query.get(key).map(|text| text.parse::<usize>()).transpose();
+    let (Ok(max_items), Ok(offset)) = (number("max_items"), number("offset")) else {
+        return trouble();
+    };
+    let entries = world.read(|state| state.history.clone());
+    let max_items = max_items.unwrap_or(entries.len());
+    let first = offset.unwrap_or(entries.len().saturating_sub(max_items));
+    let chosen = entries.into_iter().skip(first).take(max_items);
+    Json(Value::Object(chosen.collect())).into_response()
+}
+
+async fn edit_history(State(world): Shared, body: Bytes) -> Response {
+    let Ok(body) = serde_json::from_slice::<Value>(&body) else {
+        return trouble();
+    };
+    world.edit(|state| {
+        if body.get("clear").and_then(Value::as_bool) == Some(true) {
+            state.history.clear();
+        }
+        for id in body.get("delete").and_then(Value::as_array).into_iter().flatten() {
+            state
+                .history
+                .retain(|(ended, _)| Some(ended.as_str()) != id.as_str());
+        }
+    });
+    StatusCode::OK.into_response()
 }

@@ -96,6 +96,26 @@ pub(super) fn refusal(kind: &str, message: &str, details: &str, extra_info: &Val
     json!({"error": error, "node_errors": {}})
 }
 
+/// The same refusal as v0.3.64 words it: less is said about an unknown class, and nothing about a cycle.
+pub(super) fn in_old_words(mut refused: Value) -> Value {
+    if refused["error"]["type"] == "missing_node_type" {
+        let class = refused["error"]["extra_info"]["class_type"]
+            .as_str()
+            .unwrap_or_default();
+        refused["error"]["message"] = json!(format!("Cannot execute because node {class} does not exist."));
+        refused["error"]["type"] = json!("invalid_prompt");
+        refused["error"]["extra_info"] = json!({});
+    }
+    let nodes = refused["node_errors"].as_object_mut();
+    if let Some(nodes) = nodes {
+        nodes.retain(|_, node| {
+            let errors = node["errors"].as_array();
+            errors.is_none_or(|errors| errors.iter().any(|error| error["type"] != "dependency_cycle"))
+        });
+    }
+    refused
+}
+
 fn missing_class(id: &str, node: &Value, class: Option<&str>) -> Value {
     let title = node.pointer("/_meta/title").and_then(Value::as_str).or(class);
     let message = match title {
@@ -202,11 +222,26 @@ impl Faults<'_> {
                         &extra,
                     ))
                 }
-                Some(value) if value.is_array() => self.link_fault(name, config, value),
-                Some(value) if class == "LoadImage" && name == "image" => self.picture_fault(name, value),
-                Some(value) => value_fault(name, config, value),
+                Some(value) => self.given_fault(&class, name, config, value),
             });
-        checks.collect()
+        let optional = self
+            .info
+            .class(&class)
+            .and_then(|class| class["input"]["optional"].as_object());
+        let given = optional.into_iter().flatten();
+        let given =
+            given.filter_map(|(name, config)| self.given_fault(&class, name, config, inputs.get(name)?));
+        checks.chain(given).collect()
+    }
+
+    fn given_fault(&self, class: &str, name: &str, config: &Value, value: &Value) -> Option<Value> {
+        if value.is_array() {
+            self.link_fault(name, config, value)
+        } else if class.starts_with("LoadImage") && name == "image" {
+            self.picture_fault(name, value)
+        } else {
+            value_fault(name, config, value)
+        }
     }
 
     fn link_fault(&self, name: &str, config: &Value, value: &Value) -> Option<Value> {

@@ -29,8 +29,9 @@ impl axum::serve::Listener for Wires {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Wire, SocketAddr) {
-        let mut cuts = self.world.wire();
         let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
+        // from here on: a cut before it came is not its affair
+        let mut cuts = self.world.wire();
         let cut = Box::pin(async move {
             // a world that is gone has no wires either
             drop(cuts.changed().await);

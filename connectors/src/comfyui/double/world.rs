@@ -1,6 +1,6 @@
 //! Everything that the double knows, behind one lock, and the one way to wait for a change of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::fault::Fault;
 use super::graph::ObjectInfoJson;
-use super::{DoubleOptions, Observed, Received};
+use super::heap::{self, Tie};
+use super::models::Models;
+use super::{DoubleOptions, Execution, Observed, Received};
 use crate::comfyui::FileRef;
 
 /// The state with its bell.
@@ -32,14 +34,15 @@ pub(super) struct State {
     pub(super) down: bool,
     /// Restarts so far.
     pub(super) life: u64,
-    pub(super) next_number: u64,
+    pub(super) next_number: i64,
+    /// A heap.
     pub(super) pending: Vec<Item>,
     pub(super) running: Option<Running>,
     pub(super) history: Vec<(String, Value)>,
     /// What the nodes of the last prompt showed, by their signature.
     pub(super) cache: HashMap<u64, Option<Value>>,
     pub(super) files: BTreeMap<Place, Bytes>,
-    pub(super) checkpoints: Vec<String>,
+    pub(super) models: Models,
     pub(super) sockets: HashMap<String, Socket>,
     pub(super) socket_cuts: u64,
     pub(super) socket_mutes: u64,
@@ -48,14 +51,31 @@ pub(super) struct State {
     pub(super) faults: Vec<(String, Fault)>,
     /// Sampling steps that may happen; `None` is no limit.
     pub(super) permits: Option<u64>,
+    /// Checkpoints that may be loaded; `None` is no limit.
+    pub(super) loads: Option<u64>,
+    pub(super) loading: Option<String>,
     pub(super) hung: bool,
+    pub(super) worker_dead: bool,
+    /// The device is broken.
+    pub(super) poisoned: bool,
+    /// Prompts tell that they are over, and do not get to the history.
+    pub(super) endings_held: bool,
+    /// The last requests, such as `GET /queue`.
+    pub(super) requests: VecDeque<String>,
+    /// What to free when idle: models, then cache too.
+    pub(super) to_free: (bool, bool),
     pub(super) steps: u64,
+    pub(super) executions: Vec<Execution>,
+    pub(super) finished: u64,
+    pub(super) log: Vec<mpsc::UnboundedSender<String>>,
 }
 
 /// A queued prompt.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Item {
     pub(super) number: f64,
+    /// The number as it is shown: whole unless the poster gave it.
+    pub(super) shown_number: Value,
     pub(super) prompt_id: String,
     pub(super) graph: Value,
     pub(super) extra_data: Value,
@@ -103,7 +123,7 @@ pub(super) struct PlannedFailure {
 impl World {
     pub(super) fn new(options: DoubleOptions) -> Self {
         let state = State {
-            checkpoints: options.checkpoints.clone(),
+            models: Models::new(&options.checkpoints),
             ..State::default()
         };
         Self {
@@ -161,7 +181,7 @@ impl World {
                 .keys()
                 .filter(|place| place.folder == "input" && place.subfolder.is_empty());
             let inputs: Vec<String> = inputs.map(|place| place.filename.clone()).collect();
-            ObjectInfoJson::with_files(&state.checkpoints, &inputs)
+            ObjectInfoJson::with_files(&state.models, &inputs)
         })
     }
 }
@@ -175,6 +195,10 @@ impl State {
         self.running = None;
         self.history.clear();
         self.cache.clear();
+        self.models.unload();
+        self.loading = None;
+        (self.hung, self.worker_dead, self.poisoned) = (false, false, false);
+        self.to_free = (false, false);
         self.cut_sockets();
         self.files.retain(|place, _| place.folder != "temp");
     }
@@ -191,9 +215,12 @@ impl State {
                 .as_ref()
                 .map(|running| running.item.prompt_id.clone()),
             node: self.running.as_ref().and_then(|running| running.node.clone()),
+            loading: self.loading.clone(),
             pending: self.sorted_pending().map(|item| item.prompt_id.clone()).collect(),
             ended: self.history.iter().map(|(id, _)| id.clone()).collect(),
             steps: self.steps,
+            finished: self.finished,
+            worker_dead: self.worker_dead,
             sockets: self.sockets.len(),
         }
     }
@@ -210,31 +237,70 @@ impl State {
 
     /// Takes the next prompt out of the queue and makes it the running one.
     pub(super) fn take_next(&mut self) -> Option<Item> {
-        if self.hung || self.running.is_some() {
+        if self.stands_still() || self.running.is_some() {
             return None;
         }
-        let next = self.sorted_pending().next()?.clone();
-        let place = self
-            .pending
-            .iter()
-            .position(|item| item.prompt_id == next.prompt_id)?;
-        self.pending.remove(place);
+        self.free();
+        let Ok(next) = heap::pop(&mut self.pending) else {
+            self.lose_worker();
+            return None;
+        };
+        let next = next?;
         self.running = Some(Running {
             item: next.clone(),
             node: None,
             interrupted: false,
         });
+        self.executions.push(Execution {
+            prompt_id: next.prompt_id.clone(),
+            succeeded: false,
+            nodes: Vec::new(),
+        });
         Some(next)
     }
 
-    pub(super) fn remove_pending(&mut self, prompt_id: &str) -> bool {
+    /// Whether nothing runs on, hung or dead.
+    pub(super) fn stands_still(&self) -> bool {
+        self.hung || self.worker_dead
+    }
+
+    pub(super) fn lose_worker(&mut self) {
+        self.worker_dead = true;
+        self.say("Exception in thread Thread-1 (prompt_worker):");
+        self.say("TypeError: '<' not supported between instances of 'dict' and 'dict'");
+    }
+
+    /// Frees what was asked for, which the server does between two prompts.
+    pub(super) fn free(&mut self) {
+        let (models, cache) = std::mem::take(&mut self.to_free);
+        if models || cache {
+            self.models.unload();
+        }
+        if cache {
+            self.cache.clear();
+        }
+    }
+
+    /// Writes a line to the log.
+    pub(super) fn say(&mut self, line: &str) {
+        self.log.retain(|listener| listener.send(line.to_owned()).is_ok());
+    }
+
+    /// Queues a prompt.
+    pub(super) fn push(&mut self, item: Item) -> Result<(), Tie> {
+        heap::push(&mut self.pending, item)?;
+        self.broadcast_status();
+        Ok(())
+    }
+
+    pub(super) fn remove_pending(&mut self, prompt_id: &str) -> Result<bool, Tie> {
         // as the server does: of two of one id, only the first goes
         let place = self.pending.iter().position(|item| item.prompt_id == prompt_id);
         if let Some(place) = place {
-            self.pending.remove(place);
+            heap::remove(&mut self.pending, place)?;
             self.broadcast_status();
         }
-        place.is_some()
+        Ok(place.is_some())
     }
 
     pub(super) fn interrupt(&mut self, prompt_id: Option<&str>) -> bool {
@@ -270,6 +336,16 @@ impl State {
     }
 }
 
+impl PlannedFailure {
+    pub(super) fn new(node: &str, exception_type: &str, message: &str) -> Self {
+        Self {
+            node: node.to_owned(),
+            exception_type: exception_type.to_owned(),
+            message: message.to_owned(),
+        }
+    }
+}
+
 impl Socket {
     pub(super) fn write(&self, message: Outgoing) {
         // a socket that is just closing takes nothing any more, which is its own affair
@@ -285,7 +361,7 @@ impl Item {
     /// As the queue and the history show it.
     pub(super) fn json(&self) -> Value {
         json!([
-            self.number,
+            self.shown_number,
             self.prompt_id,
             self.graph,
             self.extra_data,

@@ -1,6 +1,6 @@
 //! A double of ComfyUI, a store, and attempts on them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use connectors::comfyui::{
     Client, Options,
@@ -13,7 +13,7 @@ use proto::{
     v1::{Artifact, ComfyUiRequest, Failure, Upstream},
 };
 use runtime::{
-    settings::ByteSize,
+    settings::{ByteSize, Reader},
     store::{Store, StoreSettings},
     tasks::Stop,
 };
@@ -24,14 +24,23 @@ use uuid::Uuid;
 use crate::{
     comfyui::{
         ComfyuiSettings,
-        run::{Errand, Record, Run},
+        offer::Showcase,
+        pace::Paces,
+        recipe::Origin,
+        run::{Errand, Knowledge, Record, Run},
+        shelf::{Alternates, Shelf},
+        vitals::Vitals,
     },
+    host::HostSettings,
     report::{Report, Reporter, Reports, channel},
     uploads::{Depot, Uploads},
     work::Outcome,
 };
 
 pub(super) const CHECKPOINT: &str = "v1-5-pruned-emaonly.safetensors";
+
+/// The files of an attempt.
+pub(super) type Files = Result<Vec<Artifact>, Failure>;
 
 /// Attempts of one job.
 pub(super) struct Bench {
@@ -40,6 +49,10 @@ pub(super) struct Bench {
     pub(super) settings: ComfyuiSettings,
     pub(super) store: Store,
     pub(super) job: JobId,
+    pub(super) showcase: Showcase,
+    pub(super) shelf: Arc<Shelf>,
+    paces: Paces,
+    vitals: Vitals,
     _dir: TempDir,
 }
 
@@ -79,6 +92,11 @@ impl Bench {
                 poll: Duration::from_millis(20),
                 patience: Duration::from_millis(300),
                 lost_after: Duration::from_millis(200),
+                load_timeout: Duration::from_mins(1),
+                hung_after: Duration::from_secs(1),
+                fallback: Alternates::default(),
+                models: None,
+                host: unmanaged(),
                 refresh: Duration::from_millis(50),
                 previews: true,
             },
@@ -86,12 +104,27 @@ impl Bench {
             double,
             store: store.open().expect("a store"),
             job: JobId::generate(),
+            showcase: Showcase::new(1),
+            shelf: Arc::new(Shelf::default()),
+            paces: Paces::default(),
+            vitals: Vitals::new(Duration::from_secs(1)),
             _dir: dir,
         }
     }
 
-    /// Runs an attempt to its end, within a deadline.
+    /// Runs an attempt to its end, within a deadline; its files.
     pub(super) async fn run(
+        &self,
+        attempt: &Attempt,
+        request: &ComfyUiRequest,
+        earlier: Option<&Upstream>,
+    ) -> Files {
+        let product = self.make(attempt, request, earlier).await?;
+        Ok(product.outputs)
+    }
+
+    /// As [`Bench::run`]; all that came of it.
+    pub(super) async fn make(
         &self,
         attempt: &Attempt,
         request: &ComfyUiRequest,
@@ -106,31 +139,39 @@ impl Bench {
                 tag: format!("{}-{}", self.job, attempt.number),
                 prompt: attempt.claim.uuid(),
                 earlier,
-                known: Vec::new(),
+                origin: Origin::default(),
                 reporter: &attempt.reporter,
                 uploads: &uploads,
                 cancel: &attempt.cancel,
             },
+            knowledge: Knowledge {
+                showcase: &self.showcase,
+                shelf: &self.shelf,
+                paces: &self.paces,
+                vitals: &self.vitals,
+            },
+            record: self.record(attempt),
         };
-        let record = Record {
-            note: async {
-                let id = attempt.claim.to_string();
+        soon(Box::pin(run.run())).await
+    }
+
+    fn record<'a>(&'a self, attempt: &'a Attempt) -> Record<'a> {
+        Record {
+            note: Box::new(|prompt, _| {
                 let posted = self
                     .double
                     .received()
                     .iter()
-                    .any(|prompt| prompt.prompt_id.as_ref() == Some(&id));
+                    .any(|received| received.prompt_id == Some(prompt.to_string()));
                 assert!(!posted, "noted before it is posted");
-                Ok(())
-            }
-            .boxed(),
-            ours: async { attempt.holds }.boxed(),
-        };
-        soon(Box::pin(run.run(record))).await
+                async { Ok(()) }.boxed()
+            }),
+            ours: Box::new(|| async { attempt.holds }.boxed()),
+        }
     }
 
     /// A first attempt that has nothing special about it.
-    pub(super) async fn once(&self, request: &ComfyUiRequest) -> Outcome {
+    pub(super) async fn once(&self, request: &ComfyUiRequest) -> Files {
         self.run(&Attempt::new(1), request, None).await
     }
 
@@ -152,6 +193,7 @@ impl Bench {
             task_id: prompt.to_string(),
             place: self.client.origin(),
             at: None,
+            substitutions: Vec::new(),
         }
     }
 
@@ -223,6 +265,13 @@ impl Attempt {
     }
 }
 
+/// Nobody looks after ComfyUI's process.
+fn unmanaged() -> HostSettings {
+    let nowhere = tempfile::tempdir().expect("a directory");
+    let mut reader = Reader::new(nowhere.path(), None, []);
+    HostSettings::read(&mut reader)
+}
+
 /// With a deadline, so that a test that waits in vain fails and does not hang.
 pub(super) async fn soon<T>(wait: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), wait)
@@ -263,7 +312,7 @@ pub(super) fn plain() -> Value {
     })
 }
 
-pub(super) fn fails(outcome: Outcome, code: FailureCode) -> Failure {
+pub(super) fn fails<T: std::fmt::Debug>(outcome: Result<T, Failure>, code: FailureCode) -> Failure {
     let failure = outcome.expect_err("a failure");
     assert_eq!(failure.code, code.as_str(), "{failure:?}");
     failure

@@ -54,6 +54,8 @@ async fn a_failing_node_is_named_with_what_it_said() {
         request.checkpoint = CHECKPOINT.to_owned();
         // another checkpoint's cache would skip the loader
         bench.client.free(true, true).await.expect("an empty cache");
+        // what failed before is whole again
+        bench.shelf.survey().await;
         let failure = fails(bench.once(&request).await, code);
         assert!(
             failure.message.contains("node ") && failure.message.contains(named),

@@ -6,7 +6,7 @@ use connectors::comfyui::{
     Options,
     double::{DoubleOptions, Fault},
 };
-use proto::failure::FailureCode as Code;
+use proto::{failure::FailureCode as Code, v1::Lora};
 use serde_json::json;
 
 use super::bench::{Bench, fails, of_graph, plain, template};
@@ -30,10 +30,10 @@ async fn a_refusal_names_node_and_input() {
     assert!(failure.detail.contains("not in"), "{}", failure.detail);
 
     let mut request = template();
-    request.sampler = "Euler a".to_owned();
+    request.sampler = "euler_b".to_owned();
     let failure = fails(bench.once(&request).await, Code::ComfyuiRejected);
     assert_eq!(failure.pointer, "/comfyui/sampler");
-    assert!(failure.message.contains("Euler a"), "{}", failure.message);
+    assert!(failure.message.contains("euler_b"), "{}", failure.message);
     assert_eq!(bench.double.observed().ended.len(), 0, "nothing ran");
 }
 
@@ -106,6 +106,43 @@ async fn uploaded_files_go_along() {
     let request = of_graph(&serde_json::from_str(&missing).expect("JSON"));
     fails(bench.once(&request).await, Code::InputMissing);
     assert_eq!(bench.posts(), 1, "nothing is posted without its inputs");
+}
+
+#[tokio::test]
+async fn an_image_is_painted_over_with_all_that_is_asked_for() {
+    let bench = Bench::new().await;
+    let asset = bench.upload(b"\x89PNG\r\n\x1a\nnot much of a picture").await;
+    let mut request = template();
+    request.image = format!("asset:{asset}");
+    request.denoise = Some(0.5);
+    request.vae = "random_sd15_vae.safetensors".to_owned();
+    request.upscaler = "RealESRGAN_x4plus.safetensors".to_owned();
+    request.loras = vec![Lora {
+        name: "tiny.safetensors".to_owned(),
+        weight: Some(0.8),
+        clip_weight: None,
+    }];
+    assert_eq!(bench.once(&request).await.expect("a picture").len(), 1);
+    let posted = &bench.double.received()[0].graph;
+    let images: Vec<&str> = posted
+        .as_object()
+        .into_iter()
+        .flat_map(|nodes| nodes.values())
+        .filter(|node| node["class_type"] == "LoadImage")
+        .filter_map(|node| node["inputs"]["image"].as_str())
+        .collect();
+    assert_eq!(images, [format!("{asset}.png")]);
+
+    request.loras[0].name = "tinny.safetensors".to_owned();
+    let failure = fails(bench.once(&request).await, Code::ComfyuiModelUnknown);
+    assert_eq!(failure.pointer, "/comfyui/loras/0/name");
+    assert!(
+        failure
+            .message
+            .contains("the nearest name is \"tiny.safetensors\""),
+        "{}",
+        failure.message
+    );
 }
 
 fn impatient() -> Options {

@@ -18,7 +18,7 @@ const LIKENESS: f64 = 0.75;
 
 /// What may stand in a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Text,
     /// A whole number from 0 up to this one.
     Whole(u64),
@@ -35,25 +35,108 @@ pub(super) enum Kind {
 
 /// A field of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Field {
-    pub(super) name: String,
-    pub(super) kind: Kind,
-    pub(super) repeated: bool,
+pub(crate) struct Field {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) repeated: bool,
 }
 
 /// By full name, with a period in front.
-static MESSAGES: LazyLock<HashMap<String, Vec<Field>>> = LazyLock::new(|| read(proto::DESCRIPTOR));
+static MESSAGES: LazyLock<HashMap<String, Vec<Field>>> = LazyLock::new(|| described(proto::DESCRIPTOR));
 
 /// The fields of the message with this full name, such as `.orchestrator.v1.SketchRequest`.
-pub(super) fn fields(message: &str) -> &'static [Field] {
+pub(crate) fn fields(message: &str) -> &'static [Field] {
     MESSAGES.get(message).map_or(&[], Vec::as_slice)
+}
+
+/// A message of the contract that comes as JSON.
+pub(crate) trait Message: serde::de::DeserializeOwned {
+    /// Its full name, with a period in front.
+    const NAME: &'static str;
+}
+
+macro_rules! messages {
+    ($($name:ident),* $(,)?) => {
+        $(impl Message for proto::v1::$name {
+            const NAME: &'static str = concat!(".orchestrator.v1.", stringify!($name));
+        })*
+    };
+}
+
+messages!(
+    BackendOffer,
+    FileReport,
+    Host,
+    HostLog,
+    IgniteStep,
+    ListWorkersResponse,
+    ListWorkflowsResponse,
+    ValidateResponse,
+    VerifyProgress,
+    Workflow,
+);
+
+/// Reads a message from JSON that may say more than this version of the contract knows. Where a text is JSON
+/// (a graph), it may stand there as such.
+///
+/// # Errors
+/// That something known is not what it should be.
+pub(crate) fn read<T: Message>(mut value: Value) -> Result<T, serde_json::Error> {
+    prune(&mut value, T::NAME);
+    serde_json::from_value(value)
+}
+
+fn prune(value: &mut Value, message: &str) {
+    let known = fields(message);
+    let Value::Object(object) = value else { return };
+    // null stands for what is absent
+    object.retain(|name, value| !value.is_null() && known.iter().any(|field| field.name == *name));
+    for field in known {
+        let Some(value) = object.get_mut(&field.name) else {
+            continue;
+        };
+        match (&field.kind, value) {
+            (Kind::Message(inner), Value::Array(items)) => {
+                for item in items {
+                    prune(item, inner);
+                }
+            }
+            (Kind::Message(inner), value) => prune(value, inner),
+            (Kind::Text, value) if !field.repeated && !value.is_string() => {
+                *value = Value::from(value.to_string());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The words that a field takes, without the one that stands for none.
+pub(crate) fn choices(message: &str, field: &str) -> Vec<&'static str> {
+    let field = fields(message).iter().find(|known| known.name == field);
+    match field.map(|field| &field.kind) {
+        Some(Kind::Choice(words)) => words
+            .iter()
+            .map(String::as_str)
+            .filter(|word| *word != "unspecified")
+            .collect(),
+        Some(
+            Kind::Text
+            | Kind::Whole(_)
+            | Kind::Real
+            | Kind::Flag
+            | Kind::Moment
+            | Kind::Message(_)
+            | Kind::Other,
+        )
+        | None => Vec::new(),
+    }
 }
 
 /// Sets the field that `path` names (`steps`, `rehearsal.act`) in the JSON form of a message.
 ///
 /// # Errors
 /// That there is no such field, with those that come near, or what would be right for it.
-pub(super) fn set(
+pub(crate) fn set(
     object: &mut Map<String, Value>,
     message: &str,
     path: &str,
@@ -69,6 +152,15 @@ pub(super) fn set(
         return Err(unknown(name, known.iter().map(|field| field.name.as_str())));
     };
     match (&field.kind, rest) {
+        (Kind::Message(_), None) if field.repeated => {
+            let list: Vec<Value> = serde_json::from_str(text)
+                .map_err(|_| format!("{name} is a list; give it as JSON, such as [{{…}}, {{…}}]"))?;
+            object.insert(name.to_owned(), Value::Array(list));
+            Ok(())
+        }
+        (Kind::Message(_), Some(_)) if field.repeated => Err(format!(
+            "{name} is a list; give all of it as JSON, such as [{{…}}, {{…}}]"
+        )),
         (Kind::Message(inner), Some(rest)) => {
             let value = object.entry(name).or_insert_with(|| Value::Object(Map::new()));
             let Value::Object(value) = value else {
@@ -100,7 +192,7 @@ pub(super) fn set(
 }
 
 /// A message for a name that is none, with the names that come near, or else all names.
-pub(super) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.collect();
     let mut near: Vec<(f64, &str)> = known
         .iter()
@@ -144,7 +236,7 @@ fn value(kind: &Kind, name: &str, text: &str, now: Millis) -> Result<Value, Stri
     }
 }
 
-fn read(descriptor: &[u8]) -> HashMap<String, Vec<Field>> {
+fn described(descriptor: &[u8]) -> HashMap<String, Vec<Field>> {
     let files = FileDescriptorSet::decode(descriptor).unwrap_or_default().file;
     let mut enums = HashMap::new();
     for file in &files {
@@ -251,6 +343,37 @@ mod tests {
             Ok(json!({"not_before": "1970-01-01T00:00:01Z"}))
         );
         assert_eq!(set_one(REQUEST, "hold", "true"), Ok(json!({"hold": true})));
+    }
+
+    #[test]
+    fn what_a_newer_gateway_says_besides_is_left_out() {
+        let answer = json!({
+            "graph": {"3": {"class_type": "A", "more": 1}},
+            "needs": [{"kind": "lora", "name": "a", "newer": true}],
+            "workers": ["w1"],
+            "request": null,
+            "newer": {"a": 1},
+        });
+        let read: proto::v1::ValidateResponse = read(answer).expect("read");
+        assert_eq!(read.graph, r#"{"3":{"class_type":"A","more":1}}"#);
+        assert_eq!((read.needs[0].name.as_str(), read.workers.len()), ("a", 1));
+        let wrong = super::read::<proto::v1::HostLog>(json!({"lines": 3}));
+        assert!(wrong.is_err());
+    }
+
+    #[test]
+    fn a_list_of_messages_is_given_as_json() {
+        let message = ".orchestrator.v1.ComfyUiRequest";
+        assert_eq!(
+            set_one(message, "loras", r#"[{"name":"a"}]"#),
+            Ok(json!({"loras": [{"name": "a"}]}))
+        );
+        for (path, text) in [("loras", "a"), ("loras.name", "a")] {
+            let fault = set_one(message, path, text).expect_err("no list");
+            assert!(fault.contains("loras is a list"), "{fault}");
+        }
+        assert!(choices(message, "task").contains(&"inpaint"));
+        assert!(!choices(message, "task").contains(&"unspecified"));
     }
 
     #[test]

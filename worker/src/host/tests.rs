@@ -1,0 +1,7 @@
+//! The supervision with real processes.
+
+mod bench;
+mod ending;
+mod living;
+mod starting;
+mod strangers;

@@ -10,17 +10,17 @@ use serde_json::{Value, json};
 use crate::scene::{Scene, check_picture, count, record};
 
 /// A double of ComfyUI, a gateway, and settings for workers on that ComfyUI.
-struct Studio {
-    scene: Scene,
-    double: Double,
+pub(crate) struct Studio {
+    pub(crate) scene: Scene,
+    pub(crate) double: Double,
     url: String,
-    history: History,
-    client: Client,
+    pub(crate) history: History,
+    pub(crate) client: Client,
     _gateway: Process,
 }
 
 impl Studio {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         connectors::install_tls();
         let double = Double::start(DoubleOptions::default()).await.expect("a double");
         let scene = Scene::new().await;
@@ -36,7 +36,7 @@ impl Studio {
         }
     }
 
-    async fn worker(&self, drill: &[(&str, &str)]) -> Process {
+    pub(crate) async fn worker(&self, drill: &[(&str, &str)]) -> Process {
         let settings = [
             ("ORCHESTRATOR_SKETCH_ENABLED", "false"),
             ("ORCHESTRATOR_COMFYUI_URL", self.url.as_str()),
@@ -57,7 +57,7 @@ impl Studio {
         id
     }
 
-    async fn until(&self, wanted: impl Fn(&Observed) -> bool) -> Observed {
+    pub(crate) async fn until(&self, wanted: impl Fn(&Observed) -> bool) -> Observed {
         tokio::time::timeout(Duration::from_secs(30), self.double.until(wanted))
             .await
             .unwrap_or_else(|_| panic!("in vain: {:?}", self.double.observed()))

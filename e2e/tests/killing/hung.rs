@@ -2,54 +2,23 @@
 
 use std::time::Duration;
 
-use connectors::comfyui::double::{Double, DoubleOptions, Observed};
 use e2e::{
-    Client, History, Process,
+    Process,
     patience::{let_pass, until},
 };
 use proto::{EventKind, failure::FailureCode, v1::Job};
 use serde_json::Value;
 
 use crate::{
-    scene::{Scene, check_picture, count, record},
+    comfyui::Studio,
+    scene::{check_picture, count, record},
     supervised::picture,
 };
 
-struct Ward {
-    scene: Scene,
-    double: Double,
-    client: Client,
-    history: History,
-    _gateway: Process,
-}
-
-impl Ward {
-    async fn new() -> Self {
-        connectors::install_tls();
-        let double = Double::start(DoubleOptions::default()).await.expect("a double");
-        let scene = Scene::new().await;
-        let history = History::of(&scene.broker).await;
-        let (gateway, client) = scene.gateway().await;
-        Self {
-            scene,
-            double,
-            client,
-            history,
-            _gateway: gateway,
-        }
-    }
-
-    async fn worker(&self, further: &[(&str, &str)]) -> Process {
-        let url = self.double.url().to_string();
-        let settings = [
-            ("ORCHESTRATOR_SKETCH_ENABLED", "false"),
-            ("ORCHESTRATOR_COMFYUI_URL", url.as_str()),
-            ("ORCHESTRATOR_COMFYUI_POLL", "100ms"),
-            ("ORCHESTRATOR_COMFYUI_REFRESH", "200ms"),
-            ("ORCHESTRATOR_COMFYUI_LOST_AFTER", "500ms"),
-        ];
-        let settings = [settings.as_slice(), further].concat();
-        let worker = self.scene.worker("w1", &settings, &self.client).await;
+impl Studio {
+    /// A worker that takes jobs.
+    async fn ready(&self, further: &[(&str, &str)]) -> Process {
+        let worker = self.worker(further).await;
         self.offer(|offer| offer["healthy"] == true).await;
         worker
     }
@@ -62,12 +31,6 @@ impl Ward {
             wanted(&offer).then_some(offer)
         })
         .await
-    }
-
-    async fn seen(&self, wanted: impl Fn(&Observed) -> bool) -> Observed {
-        tokio::time::timeout(Duration::from_secs(30), self.double.until(wanted))
-            .await
-            .unwrap_or_else(|_| panic!("in vain: {:?}", self.double.observed()))
     }
 
     /// The code with which the first attempt failed, as soon as it has.
@@ -97,8 +60,8 @@ impl Ward {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_worker_thread_is_seen_and_the_job_waits_for_a_restart() {
-    let mut ward = Ward::new().await;
-    let _worker = ward.worker(&[("ORCHESTRATOR_COMFYUI_HUNG_AFTER", "1s")]).await;
+    let mut ward = Studio::new().await;
+    let _worker = ward.ready(&[("ORCHESTRATOR_COMFYUI_HUNG_AFTER", "1s")]).await;
     ward.double.kill_worker_thread();
     let id = ward.client.submit(&picture("a lighthouse", 4)).await;
     assert_eq!(ward.first_failure(&id).await, FailureCode::ComfyuiHung.as_str());
@@ -129,16 +92,16 @@ async fn a_dead_worker_thread_is_seen_and_the_job_waits_for_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_load_is_no_stall() {
-    let mut ward = Ward::new().await;
+    let mut ward = Studio::new().await;
     let _worker = ward
-        .worker(&[
+        .ready(&[
             ("ORCHESTRATOR_WORKER_STALL_TIMEOUT", "1s"),
             ("ORCHESTRATOR_COMFYUI_LOAD_TIMEOUT", "60s"),
         ])
         .await;
     ward.double.hold_loads();
     let id = ward.client.submit(&picture("a lighthouse", 4)).await;
-    ward.seen(|seen| seen.loading.is_some()).await;
+    ward.until(|seen| seen.loading.is_some()).await;
     // much longer than what would be a stall anywhere else
     let_pass(Duration::from_secs(4)).await;
     let job = ward.client.job(&id).await;
@@ -154,9 +117,9 @@ async fn a_slow_load_is_no_stall() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_without_an_end_is_a_stall() {
-    let mut ward = Ward::new().await;
+    let mut ward = Studio::new().await;
     let _worker = ward
-        .worker(&[
+        .ready(&[
             ("ORCHESTRATOR_WORKER_STALL_TIMEOUT", "1s"),
             ("ORCHESTRATOR_COMFYUI_LOAD_TIMEOUT", "2s"),
         ])
@@ -173,18 +136,18 @@ async fn a_load_without_an_end_is_a_stall() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stall_in_the_sampling_is_interrupted_and_tried_again() {
-    let mut ward = Ward::new().await;
-    let _worker = ward.worker(&[("ORCHESTRATOR_WORKER_STALL_TIMEOUT", "1s")]).await;
+    let mut ward = Studio::new().await;
+    let _worker = ward.ready(&[("ORCHESTRATOR_WORKER_STALL_TIMEOUT", "1s")]).await;
     ward.double.hold();
     ward.double.release(2);
     let id = ward.client.submit(&picture("a lighthouse", 6)).await;
-    ward.seen(|seen| seen.steps == 2).await;
+    ward.until(|seen| seen.steps == 2).await;
     let first = ward.double.observed().running.expect("it runs");
     assert_eq!(
         ward.first_failure(&id).await,
         FailureCode::BackendStalled.as_str()
     );
-    ward.seen(|seen| seen.running.as_ref() != Some(&first)).await;
+    ward.until(|seen| seen.running.as_ref() != Some(&first)).await;
     let requests = ward.double.requests();
     assert!(
         requests.contains(&format!("POST /jobs/{first}/cancel")),

@@ -1,5 +1,7 @@
 //! What the owner does when it is asked, in each phase.
 
+use std::mem;
+
 use tokio::time::Instant;
 
 use super::{
@@ -50,24 +52,8 @@ impl Host {
                 self.begin_stop(process, Then::Rest, vec![reply]).await;
             }
             Phase::Running { process } => self.begin_stop(process, Then::Rest, vec![reply]).await,
-            Phase::Stopping {
-                process,
-                due,
-                forced,
-                then,
-                mut waiting,
-            } => {
-                if let Then::Start(starters) = then {
-                    answer(starters, &Err(HostError::Stopped));
-                }
-                waiting.push(reply);
-                self.phase = Phase::Stopping {
-                    process,
-                    due,
-                    forced,
-                    then: Then::Rest,
-                    waiting,
-                };
+            stopping @ Phase::Stopping { .. } => {
+                self.phase = stay_down(stopping, HostError::Stopped, [reply]);
             }
         }
     }
@@ -140,24 +126,8 @@ impl Host {
                 self.begin_stop(process, Then::Rest, reply.into_iter().collect())
                     .await;
             }
-            Phase::Stopping {
-                process,
-                due,
-                forced,
-                then,
-                mut waiting,
-            } => {
-                if let Then::Start(starters) = then {
-                    answer(starters, &Err(HostError::Ending));
-                }
-                waiting.extend(reply);
-                self.phase = Phase::Stopping {
-                    process,
-                    due,
-                    forced,
-                    then: Then::Rest,
-                    waiting,
-                };
+            stopping @ Phase::Stopping { .. } => {
+                self.phase = stay_down(stopping, HostError::Ending, reply);
             }
             Phase::BackingOff { .. } => {
                 self.enter(HostState::Stopped);
@@ -194,4 +164,16 @@ impl Host {
             self.ending.then_some(HostError::Ending)
         }
     }
+}
+
+/// Lets what is being stopped stay down, also where it was to be started again: whoever waits for that is
+/// told `why`.
+fn stay_down(mut stopping: Phase, why: HostError, replies: impl IntoIterator<Item = Reply>) -> Phase {
+    if let Phase::Stopping { then, waiting, .. } = &mut stopping {
+        if let Then::Start(starters) = mem::replace(then, Then::Rest) {
+            answer(starters, &Err(why));
+        }
+        waiting.extend(replies);
+    }
+    stopping
 }

@@ -129,7 +129,13 @@ impl Comfyui {
             Ok(lines) => last(Body::Log(HostLog { lines })),
             Err(HostError::Unmanaged) => match self.own_log(lines).await {
                 Ok(lines) => last(Body::Log(HostLog { lines })),
-                Err(error) => failed(FailureCode::ComfyuiUnreachable, chain(&error)),
+                Err(error) => failed(
+                    FailureCode::ComfyuiUnreachable,
+                    format!(
+                        "this worker keeps no log of ComfyUI, and ComfyUI itself cannot be asked for its own: {}",
+                        chain(&error)
+                    ),
+                ),
             },
             Err(error) => failed(code_of(&error), chain(&error)),
         }

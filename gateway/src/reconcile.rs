@@ -85,7 +85,10 @@ fn suspect(
         Life::Over => "the worker was started anew",
         Life::Heard(at) if silent(at.max(since).max(listening)) => "the worker went silent",
         Life::Unheard if silent(listening.max(since)) => "the worker was never heard of",
-        Life::Heard(_) if silent(since) && !fleet.claims(&claim.worker, incarnation, &job.id) => {
+        // what it said before a break may be older than the claim
+        Life::Heard(_)
+            if silent(since.max(listening)) && !fleet.claims(&claim.worker, incarnation, &job.id) =>
+        {
             "the worker does not know of the job"
         }
         Life::Heard(_) | Life::Unheard => return None,
@@ -231,6 +234,11 @@ mod tests {
         assert_eq!(why(&job, &fleet, 0, 85_001), Some("the worker went silent"));
         assert_eq!(why(&job, &fleet, 85_000, 85_001), None, "the broker was away");
         fleet.take(worker(life, &[]), 90_000);
+        assert_eq!(
+            why(&job, &fleet, 45_000, 90_000),
+            None,
+            "what it said before the broker was away is no proof"
+        );
         assert_eq!(
             why(&job, &fleet, 0, 90_000),
             Some("the worker does not know of the job")

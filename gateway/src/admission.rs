@@ -7,7 +7,7 @@ use proto::{
     failure::FailureCode,
     ids::JobId,
     moment::Millis,
-    request::{self, Accepted},
+    request::{self, Accepted, Fault},
     v1::{BackendOffer, JobRequest, ValidateResponse, Workflow, job_request::Body},
 };
 use runtime::clock;
@@ -17,6 +17,9 @@ use crate::{
     jobs::{Jobs, Submitted},
     problem::Problem,
 };
+
+/// How many inputs of a request are looked for.
+const MAX_INPUTS: usize = 256;
 
 /// A request that can be queued.
 #[derive(Debug)]
@@ -84,12 +87,30 @@ impl Jobs {
         let prepared = prepared.await;
         let mut prepared =
             prepared.map_err(|error| Problem::new(FailureCode::GatewayFault, error.to_string()))??;
+        self.find_inputs(&prepared.accepted.request).await?;
         // the one that was sent, so that a repeat is known after its workflow has changed
         prepared.accepted.hash = hash;
         if prepared.accepted.backend != Backend::Comfyui {
             prepared.workers = self.offering(prepared.accepted.backend);
         }
         Ok(prepared)
+    }
+
+    /// Looks whether the uploads that a request names are there. A store that does not answer now may do so
+    /// when the job runs.
+    async fn find_inputs(&self, request: &JobRequest) -> Result<(), Problem> {
+        let mut faults = Vec::new();
+        for (pointer, asset) in request::assets(request).into_iter().take(MAX_INPUTS) {
+            if let Ok(None) = self.store.get_small(&asset.description_key()).await {
+                let message = format!("there is no upload {asset}; send the file with POST /api/assets");
+                faults.push(Fault { pointer, message });
+            }
+        }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::invalid(faults))
+        }
     }
 
     /// The workers of the last hour that have ComfyUI.

@@ -13,6 +13,7 @@ use runtime::{
     calls, clock, live,
     queue::Queue,
     records::{ChangeError, Created, Records},
+    store::Store,
     tasks::Stop,
 };
 
@@ -45,6 +46,8 @@ pub struct Jobs {
     pub workflows: Workflows,
     /// What each ComfyUI of the fleet can run.
     pub catalogs: Catalogs,
+    /// Where uploads are.
+    pub store: Store,
     /// Ends the watching.
     pub stop: Stop,
 }

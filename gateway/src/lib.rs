@@ -113,6 +113,7 @@ pub async fn start(settings: Settings, bus: Bus, stop: Stop) -> Result<Running, 
         metrics: metrics.clone(),
         workflows: workflows.clone(),
         catalogs: catalogs.clone(),
+        store: store.clone(),
         stop: stop.clone(),
     };
     let files = Files::new(store.clone(), jobs.clone());

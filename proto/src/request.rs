@@ -1,5 +1,9 @@
 //! What a caller may ask for: every fault of a request at once, and the request with its defaults filled in.
 
+mod assets;
+
+pub use assets::assets;
+
 use crate::{
     Backend, comfyui,
     ids::AssetId,

@@ -178,10 +178,11 @@ async fn an_upload_becomes_the_palette() {
     );
 
     let gone = format!("asset:{}", "0".repeat(64));
-    let missing = submit(&mut grpc, small("a lake", gone)).await;
-    let (_, missing) = watch(&mut grpc, &missing).await;
-    let failure = missing.failure.as_ref().expect("a failure");
-    assert_eq!(failure.code, "input_missing", "{missing:#?}");
+    let refused = grpc
+        .submit(small("a lake", gone))
+        .await
+        .expect_err("there is no such upload");
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused:#?}");
     system.stop().await;
 }
 

@@ -27,7 +27,7 @@ struct Prepared {
     accepted: Accepted,
     /// The graph that would run, as JSON text; empty for other backends.
     graph: String,
-    /// Ids of those who could serve it, as far as is known.
+    /// Ids of the workers whose ComfyUI could serve it, as far as is known; empty for other backends.
     workers: Vec<String>,
 }
 
@@ -41,7 +41,11 @@ impl Jobs {
     ) -> Result<Submitted, Problem> {
         let hash = request::hash(&request);
         let problem = match self.prepare(request).await {
-            Ok(prepared) => return self.store(id, &prepared.accepted, None).await,
+            Ok(Prepared { mut accepted, .. }) => {
+                // of what was sent, so that a repeat is known after its workflow has changed
+                accepted.hash = hash;
+                return self.store(id, &accepted, None).await;
+            }
             Err(problem) => problem,
         };
         if may_be_repeat
@@ -61,8 +65,11 @@ impl Jobs {
         let Prepared {
             accepted,
             graph,
-            workers,
+            mut workers,
         } = self.prepare(request).await?;
+        if accepted.backend != Backend::Comfyui {
+            workers = self.offering(accepted.backend);
+        }
         Ok(ValidateResponse {
             request: Some(accepted.request),
             graph,
@@ -73,26 +80,19 @@ impl Jobs {
     }
 
     async fn prepare(&self, request: JobRequest) -> Result<Prepared, Problem> {
-        let hash = request::hash(&request);
         let seed = rand::random();
         let (request, workflow) = self.workflows.resolve(request, seed).await?;
-        let candidates = match &request.body {
-            Some(Body::Comfyui(_)) => self.candidates(),
-            Some(Body::Sketch(_)) | None => Vec::new(),
-        };
         let now = clock::now();
-        // a large graph against many catalogs takes milliseconds, in which others should not wait
-        let prepared =
-            tokio::task::spawn_blocking(move || decide(request, workflow.as_ref(), seed, now, &candidates));
-        let prepared = prepared.await;
-        let mut prepared =
-            prepared.map_err(|error| Problem::new(FailureCode::GatewayFault, error.to_string()))??;
+        let prepared = if matches!(request.body, Some(Body::Comfyui(_))) {
+            let candidates = self.candidates();
+            // a large graph against many catalogs takes milliseconds, in which others should not wait
+            tokio::task::spawn_blocking(move || decide(request, workflow.as_ref(), seed, now, &candidates))
+                .await
+                .map_err(|error| Problem::new(FailureCode::GatewayFault, error.to_string()))??
+        } else {
+            decide(request, workflow.as_ref(), seed, now, &[])?
+        };
         self.find_inputs(&prepared.accepted.request).await?;
-        // the one that was sent, so that a repeat is known after its workflow has changed
-        prepared.accepted.hash = hash;
-        if prepared.accepted.backend != Backend::Comfyui {
-            prepared.workers = self.offering(prepared.accepted.backend);
-        }
         Ok(prepared)
     }
 

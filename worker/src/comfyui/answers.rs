@@ -1,6 +1,6 @@
 //! Answers what people ask of this worker's ComfyUI: its state, its log, its files, what it can do.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc};
 
 use connectors::comfyui::Error;
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
@@ -96,15 +96,18 @@ impl Comfyui {
         };
         let mut action = std::pin::pin!(action);
         let mut changes = self.host.subscribe();
-        let mut alive = tokio::time::interval(KEEP_ALIVE);
-        let done: Option<Result<(), HostError>> = loop {
-            tokio::select! {
-                biased;
-                done = &mut action => break done,
-                Ok(()) = changes.changed() => drop(replies.send(more(Body::Host(self.host_now()))).await),
-                _ = alive.tick() => drop(replies.send(HostReply::default()).await),
+        let telling = async {
+            loop {
+                tokio::select! {
+                    biased;
+                    done = &mut action => break done,
+                    Ok(()) = changes.changed() => {
+                        drop(replies.send(more(Body::Host(self.host_now()))).await);
+                    }
+                }
             }
         };
+        let done: Option<Result<(), HostError>> = patiently(replies, telling).await;
         // what it offers now shows at once
         self.showcase.doubt();
         match done {
@@ -115,7 +118,7 @@ impl Comfyui {
     }
 
     /// The state of the process.
-    pub(super) fn host_now(&self) -> Host {
+    fn host_now(&self) -> Host {
         super::hosting::told(&self.host.status())
     }
 
@@ -175,10 +178,7 @@ impl Comfyui {
         while let Some(piece) = pieces.next().await {
             for part in piece?.chunks(PIECE_BYTES) {
                 let content = part.to_vec().into();
-                let reply = more(Body::Piece(FetchPiece { content }));
-                if replies.send(reply).await.is_err() {
-                    break;
-                }
+                drop(replies.send(more(Body::Piece(FetchPiece { content }))).await);
             }
         }
         Ok(HostReply {
@@ -191,7 +191,7 @@ impl Comfyui {
 /// Waits for something that takes long, and says meanwhile that it goes on.
 async fn patiently<T>(replies: &Replies, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
-    let mut alive = tokio::time::interval(Duration::from_secs(2));
+    let mut alive = tokio::time::interval(KEEP_ALIVE);
     loop {
         tokio::select! {
             biased;

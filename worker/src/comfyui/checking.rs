@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     answers::Replies,
-    shelf::{FOLDERS, Shelf},
+    shelf::{Shelf, folder_of, kind_in},
 };
 use crate::models::{Family, Progress, Selection, verify};
 
@@ -27,7 +27,8 @@ pub(super) async fn check(shelf: Arc<Shelf>, call: VerifyCall, replies: Replies)
     let cancel = CancellationToken::new();
     let _ended = cancel.clone().drop_guard();
     let selection = Selection {
-        kind: Some(folder_of(&call.kind)).filter(|kind| !kind.is_empty()),
+        // ComfyUI's own names are taken as they are
+        kind: Some(folder_of(&call.kind).map_or(call.kind, str::to_owned)).filter(|kind| !kind.is_empty()),
         name: Some(call.name).filter(|name| !name.is_empty()),
     };
     let telling = replies.clone();
@@ -66,12 +67,6 @@ pub(super) async fn check(shelf: Arc<Shelf>, call: VerifyCall, replies: Replies)
     }
 }
 
-/// The folder of a kind as it is announced; ComfyUI's own names are taken as they are.
-fn folder_of(kind: &str) -> String {
-    let known = FOLDERS.iter().find(|(announced, _)| *announced == kind);
-    known.map_or(kind, |(_, folder)| folder).to_owned()
-}
-
 fn progress_of(progress: &Progress<'_>) -> VerifyProgress {
     VerifyProgress {
         files_done: (progress.number - 1) as u32,
@@ -82,9 +77,8 @@ fn progress_of(progress: &Progress<'_>) -> VerifyProgress {
 }
 
 fn report_of(file: &verify::FileReport) -> FileReport {
-    let known = FOLDERS.iter().find(|(_, folder)| *folder == file.file.kind);
     let mut report = FileReport {
-        kind: known.map_or(file.file.kind.as_str(), |(kind, _)| kind).to_owned(),
+        kind: kind_in(&file.file.kind).unwrap_or(&file.file.kind).to_owned(),
         name: file.file.name.clone(),
         size_bytes: file.file.size,
         sha256: file.sha256.clone().unwrap_or_default(),

@@ -84,11 +84,8 @@ pub(super) fn broken(failure: &NodeFailure, plan: &Plan) -> Failure {
     }
 }
 
-/// The model files that a node could not read, by kind and name.
-pub(super) fn unreadable(failure: &NodeFailure) -> Vec<(&'static str, &str)> {
-    if is_out_of_memory(failure) || is_gone(failure) || !is_unreadable(failure) {
-        return Vec::new();
-    }
+/// The model files that a failed node was given, by kind and name.
+pub(super) fn files_by_kind(failure: &NodeFailure) -> Vec<(&'static str, &str)> {
     let values = failure.current_inputs.iter();
     values
         .filter_map(|(input, values)| Some((kind_of(input)?, values.get(0).unwrap_or(values).as_str()?)))

@@ -192,7 +192,10 @@ async fn result(outcome: Outcome, prompt: &Prompt<'_>) -> Result<Vec<OutputFile>
 /// The failure of a node. A file that it could not read is looked at, and not used any more.
 async fn examined(broken: &NodeFailure, prompt: &Prompt<'_>) -> Failure {
     let mut failure = faults::broken(broken, prompt.plan);
-    for (kind, name) in faults::unreadable(broken) {
+    if failure.code != FailureCode::ComfyuiModelCorrupt.as_str() {
+        return failure;
+    }
+    for (kind, name) in faults::files_by_kind(broken) {
         let found = prompt.shelf.diagnose(kind, name).await;
         if let Some(found) = &found {
             failure.message = format!("{}. On disk: {name}: {found}", failure.message);

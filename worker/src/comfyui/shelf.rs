@@ -31,6 +31,18 @@ pub(super) const FOLDERS: &[(&str, &str)] = &[
     ("diffusion_model", "diffusion_models"),
 ];
 
+/// ComfyUI's folder of a kind as it is announced.
+pub(super) fn folder_of(kind: &str) -> Option<&'static str> {
+    let (_, folder) = FOLDERS.iter().find(|(known, _)| *known == kind)?;
+    Some(folder)
+}
+
+/// The kind, as it is announced, of what lies in a folder of ComfyUI.
+pub(super) fn kind_in(folder: &str) -> Option<&'static str> {
+    let (kind, _) = FOLDERS.iter().find(|(_, known)| *known == folder)?;
+    Some(kind)
+}
+
 /// The model files as far as this worker knows them.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
@@ -146,10 +158,7 @@ impl Shelf {
     /// Takes broken files out of use.
     pub(super) fn note(&self, report: &Report) {
         for file in report.broken() {
-            let (Some((kind, _)), Some(fault)) = (
-                FOLDERS.iter().find(|(_, folder)| *folder == file.file.kind),
-                file.verdict.fault(),
-            ) else {
+            let (Some(kind), Some(fault)) = (kind_in(&file.file.kind), file.verdict.fault()) else {
                 continue;
             };
             let (problem, remedy) = (fault.sentence(), fault.remedy());
@@ -167,9 +176,8 @@ impl Shelf {
 
     /// What is wrong with a file, where that can be seen from here.
     pub(super) async fn diagnose(self: &Arc<Self>, kind: &str, name: &str) -> Option<String> {
-        let (_, folder) = FOLDERS.iter().find(|(known, _)| *known == kind)?;
         let selection = Selection {
-            kind: Some((*folder).to_owned()),
+            kind: Some(folder_of(kind)?.to_owned()),
             name: Some(name.to_owned()),
         };
         let shelf = self.clone();
@@ -245,8 +253,7 @@ impl Shelf {
     }
 
     fn path(&self, kind: &str, name: &str) -> Option<PathBuf> {
-        let (_, folder) = FOLDERS.iter().find(|(known, _)| *known == kind)?;
-        self.library()?.resolve(folder, name).ok()
+        self.library()?.resolve(folder_of(kind)?, name).ok()
     }
 
     fn stamp(&self, kind: &str, name: &str) -> Option<Stamp> {

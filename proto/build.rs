@@ -5,7 +5,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message as _;
 
 const FILES: &[&str] = &[
-    "artifact", "catalog", "host", "job", "queue", "request", "service", "worker", "workflow",
+    "artifact", "catalog", "host", "job", "queue", "request", "service", "spend", "worker", "workflow",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -16,6 +16,7 @@ use crate::{
     ignite::IgniteArguments,
     jobs::{CancelArguments, JobArguments, JobsArguments, RetryArguments},
     models::ModelsArguments,
+    spend::SpendArguments,
     submit::SubmitArguments,
     timeline::EventsArguments,
     watch::WatchArguments,
@@ -73,6 +74,8 @@ pub(crate) enum Command {
     Ignite(IgniteArguments),
     /// List, store, check and run workflows: graphs with named parameters
     Workflows(WorkflowsArguments),
+    /// Show what was spent and what is left, the ledger, and clear up what nobody knows
+    Spend(SpendArguments),
     /// Look at the settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -108,6 +111,7 @@ impl Command {
             Self::Comfyui(command) => command.client().json,
             Self::Ignite(asked) => asked.client.json,
             Self::Workflows(asked) => asked.client().json,
+            Self::Spend(asked) => asked.client().json,
             Self::Doctor(asked) => asked.client.json,
             Self::Config(ConfigCommand::Check(check)) => check.json,
             Self::Up

@@ -7,10 +7,10 @@ use futures::Stream;
 use proto::{
     ids::JobId,
     v1::{
-        Asset, CancelJobRequest, GetArtifactChunk, GetArtifactRequest, GetRequest, Job, JobRequest,
-        ListModelsRequest, ListRequest, ListResponse, ListWorkersRequest, ModelPlace, RetryRequest,
-        RunRequest, SubmitRequest, SubmitResponse, Update, UploadChunk, WatchRequest, Worker,
-        orchestrator_client::OrchestratorClient,
+        Asset, CancelJobRequest, GetArtifactChunk, GetArtifactRequest, GetRequest, GetSpendRequest,
+        GetSpendResponse, Job, JobRequest, ListModelsRequest, ListRequest, ListResponse, ListWorkersRequest,
+        ModelPlace, RetryRequest, RunRequest, SubmitRequest, SubmitResponse, Update, UploadChunk,
+        ValidateRequest, ValidateResponse, WatchRequest, Worker, orchestrator_client::OrchestratorClient,
     },
 };
 use tonic::{
@@ -102,6 +102,14 @@ impl Client {
         answer(self.calls.clone().submit(brief(message)).await)
     }
 
+    /// What would become of a request.
+    pub(crate) async fn validate(&self, request: JobRequest) -> Result<ValidateResponse, Problem> {
+        let message = ValidateRequest {
+            request: Some(request),
+        };
+        answer(self.calls.clone().validate(brief(message)).await)
+    }
+
     pub(crate) async fn get(&self, id: JobId) -> Result<Job, Problem> {
         answer(
             self.calls
@@ -162,6 +170,10 @@ impl Client {
 
     pub(crate) async fn models(&self) -> Result<Vec<ModelPlace>, Problem> {
         Ok(answer(self.calls.clone().list_models(brief(ListModelsRequest {})).await)?.models)
+    }
+
+    pub(crate) async fn spend(&self, request: GetSpendRequest) -> Result<GetSpendResponse, Problem> {
+        answer(self.calls.clone().get_spend(brief(request)).await)
     }
 
     pub(crate) async fn artifact(&self, id: &str) -> Result<Streaming<GetArtifactChunk>, Problem> {

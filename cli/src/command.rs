@@ -12,7 +12,7 @@ use crate::{
     problem::Problem,
     roles::{self, Role},
     settings::{self, Settings},
-    submit, timeline, up, watch, workflows,
+    spend, submit, timeline, up, watch, workflows,
 };
 
 /// Does what the command line asks for.
@@ -77,6 +77,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Problem> {
             let gateway = at(asked.client())?;
             workflows::run(asked, &gateway).await
         }
+        Command::Spend(asked) => spend::run(&asked, &at(asked.client())?).await,
         Command::Config(command) => config::run(&command, config),
         Command::Doctor(asked) => doctor::run(&asked, config).await,
         Command::Explain(asked) => explain::run(&asked),

@@ -2,6 +2,7 @@
 
 mod checks;
 mod hosts;
+mod paid;
 
 use std::path::Path;
 
@@ -85,6 +86,8 @@ pub(crate) async fn run(arguments: &DoctorArguments, config: Option<&Path>) -> R
     tell(vec![checks::store(&settings.store).await])?;
     tell(checks::broker(&settings).await)?;
     tell(checks::gateway(&gateway).await)?;
+    tell(paid::keys(&settings).await)?;
+    tell(paid::ledger(&gateway, &settings).await)?;
     if let Some(url) = settings.worker.comfyui_url() {
         tell(hosts::comfyui(url).await)?;
     }

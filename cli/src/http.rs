@@ -86,6 +86,11 @@ impl Http {
         message(self.answer(self.request(Method::POST, route).json(body)).await?)
     }
 
+    /// POST with JSON; the answer as it came, with what only a newer gateway knows.
+    pub(crate) async fn post_for_json(&self, route: Route<'_>, body: &Value) -> Result<Value, Problem> {
+        self.answer(self.request(Method::POST, route).json(body)).await
+    }
+
     /// PUT with a message of the contract; with `create_only` what is there already is not replaced.
     pub(crate) async fn put_json(
         &self,

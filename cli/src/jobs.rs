@@ -15,7 +15,7 @@ use crate::{
     exit::Exit,
     moment, output,
     problem::Problem,
-    submit, table,
+    spend, submit, table,
     watch::{self, Shown},
 };
 
@@ -186,18 +186,27 @@ fn told(job: &Job, as_json: bool) -> Result<Exit, Problem> {
 }
 
 fn listing(jobs: &[Job], now: Millis) -> String {
+    let costs = jobs.iter().any(|job| job.spend.is_some());
     let rows = jobs.iter().map(|job| {
         let created = maybe_millis(job.created_at.as_ref()).unwrap_or(now);
-        vec![
+        let mut row = vec![
             job.id.clone(),
             job.status().as_str_name().to_owned(),
             job.backend().as_str_name().to_owned(),
             moment::span(now - created),
             job.attempt.to_string(),
             remark(job),
-        ]
+        ];
+        if costs {
+            row.insert(5, spend::cost(job));
+        }
+        row
     });
-    table::table(&["ID", "STATUS", "BACKEND", "AGE", "TRY", "WHAT"], rows)
+    let mut header = vec!["ID", "STATUS", "BACKEND", "AGE", "TRY", "WHAT"];
+    if costs {
+        header.insert(5, "COST");
+    }
+    table::table(&header, rows)
 }
 
 /// The prompt's beginning, and what is to be known about the job's state.
@@ -240,6 +249,7 @@ fn details(job: &Job, zone: &TimeZone) -> String {
                 .unwrap_or_default(),
         ),
         ("retry of", job.retry_of.clone()),
+        ("cost", spend::cost(job)),
     ];
     if let Some(failure) = failure {
         lines.extend([
@@ -275,7 +285,7 @@ mod tests {
     use proto::{
         failure::FailureCode,
         moment::timestamp,
-        v1::{Artifact, Substitution},
+        v1::{Artifact, Spend, Substitution},
     };
 
     fn job() -> Job {
@@ -302,6 +312,25 @@ mod tests {
             words[1..],
             ["failed", "sketch", "3m", "3", "a", "lake", "(backend_stalled)"]
         );
+    }
+
+    #[test]
+    fn what_it_costs_is_shown_where_it_costs_anything() {
+        let paid = Job {
+            spend: Some(Spend {
+                charged_microdollars: Some(30_000),
+                ..Spend::default()
+            }),
+            ..job()
+        };
+        let text = listing(&[paid.clone(), job()], 180_000);
+        let words: Vec<&str> = text.lines().nth(1).expect("a line").split_whitespace().collect();
+        assert_eq!(words[4..7], ["3", "$0.03", "a"], "{text}");
+        assert!(
+            details(&paid, &TimeZone::UTC).contains("cost      $0.03"),
+            "{text}"
+        );
+        assert!(!details(&job(), &TimeZone::UTC).contains("cost"));
     }
 
     #[test]

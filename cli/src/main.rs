@@ -22,6 +22,7 @@ mod problem;
 mod roles;
 mod settings;
 mod signals;
+mod spend;
 mod submit;
 mod table;
 mod timeline;

@@ -37,6 +37,22 @@ pub(crate) fn problem(problem: &Problem, as_json: bool) {
     }
 }
 
+/// Asks a person for a yes or a no; `None` where nobody can be asked.
+pub(crate) fn ask(question: &str) -> Option<bool> {
+    let mut err = std::io::stderr().lock();
+    if !(std::io::stdin().is_terminal() && err.is_terminal()) {
+        return None;
+    }
+    write!(err, "{question} [y/N] ").and_then(|()| err.flush()).ok()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).ok()?;
+    Some(is_yes(&answer))
+}
+
+fn is_yes(answer: &str) -> bool {
+    ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
+}
+
 /// Whether a person looks at the results.
 pub(crate) fn is_terminal() -> bool {
     std::io::stdout().is_terminal()
@@ -52,6 +68,12 @@ pub(crate) fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_yes_is_a_yes() {
+        assert!(is_yes("y\n") && is_yes(" Yes \n"));
+        assert!(!is_yes("") && !is_yes("\n") && !is_yes("n\n") && !is_yes("yep\n"));
+    }
 
     #[test]
     fn text_of_others_does_not_command_the_terminal() {

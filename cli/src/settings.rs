@@ -163,6 +163,31 @@ mod tests {
         assert_eq!(settings.client.as_str(), "http://127.0.0.1:8080/");
     }
 
+    /// What the example says is what can be set, and its keys stay keys that nobody has filled in.
+    #[test]
+    fn the_example_of_an_env_file_is_without_fault() {
+        let example = include_str!("../../.env.example");
+        let set = |line: &str| {
+            line.strip_prefix('#')
+                .filter(|rest| rest.contains('='))
+                .map(str::to_owned)
+        };
+        let lines: Vec<String> = example.lines().filter_map(set).collect();
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::write(dir.path().join(".env"), lines.join("\n")).expect("written");
+        let (settings, faults) = Settings::read(Reader::new(dir.path(), None, []));
+        assert_eq!(faults, []);
+        let paid = settings.gateway.paid;
+        assert!(paid.allow && paid.unpriced.is_some());
+        assert!(
+            paid.budgets
+                .total
+                .is_some_and(|total| Some(total) > paid.budgets.day),
+            "{paid:?}"
+        );
+        assert!(settings.worker.flux_key().is_none());
+    }
+
     #[test]
     fn a_key_that_no_part_knows_is_found() {
         let (_, faults) = read("[broker]\ncomand = \"x\"\n[gateway]\nlisten = \"127.0.0.1:1\"");

@@ -1,10 +1,12 @@
 //! `orchestrator submit`: makes a job of the command line, and waits for it if asked.
 
+mod asking;
 mod dry;
 mod filling;
 mod graph;
 mod models;
 mod options;
+mod paid;
 mod request;
 mod upload;
 
@@ -28,11 +30,13 @@ use crate::{
 pub(crate) use dry::shown;
 use graph::Graph;
 pub(crate) use options::ComfyuiOptions;
+pub(crate) use paid::PaidOptions;
 use request::Material;
 
 /// The names of the backends, as options and filters take them.
 pub(crate) fn backends() -> PossibleValuesParser {
-    PossibleValuesParser::new([Backend::Sketch, Backend::Comfyui].map(|backend| backend.as_str_name()))
+    let all = [Backend::Sketch, Backend::Comfyui, Backend::Flux, Backend::V0];
+    PossibleValuesParser::new(all.map(|backend| backend.as_str_name()))
 }
 
 /// Width and height.
@@ -60,14 +64,27 @@ impl FromStr for Size {
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SubmitArguments {
     /// What to draw; `-` reads it from standard input
-    #[arg(required_unless_present_any = ["graph", "param", "workflow", "image", "task"])]
+    #[arg(required_unless_present_any = ["graph", "param", "workflow", "image", "task", "chat", "change"])]
     pub(crate) prompt: Option<String>,
-    /// Who makes it; comfyui where one of its options is given, otherwise sketch, which is no AI model
+    /// Who makes it; follows from the other options, otherwise sketch, which is no AI model
     #[arg(long, short, value_parser = backends())]
     pub(crate) backend: Option<String>,
     /// Pixels, such as 640x480
     #[arg(long, short, value_name = "WxH")]
     pub(crate) size: Option<Size>,
+    /// Pixels, instead of --size
+    #[arg(long, value_name = "PIXELS", conflicts_with = "size")]
+    pub(crate) width: Option<u32>,
+    /// Pixels, instead of --size
+    #[arg(long, value_name = "PIXELS", conflicts_with = "size")]
+    pub(crate) height: Option<u32>,
+    /// Picture to begin with or to go by: a file, which is uploaded, `asset:<id>`, or `artifact:<id>` of a result;
+    /// may be repeated where several are taken
+    #[arg(long, value_name = "FILE|ID")]
+    pub(crate) image: Vec<String>,
+    /// What is white in it is painted anew: a file, which is uploaded, `asset:<id>`, or `artifact:<id>` of a result
+    #[arg(long, value_name = "FILE|ID")]
+    pub(crate) mask: Option<String>,
     /// Steps of the drawing or the sampler
     #[arg(long)]
     pub(crate) steps: Option<u32>,
@@ -87,6 +104,8 @@ pub(crate) struct SubmitArguments {
     pub(crate) client: ClientArguments,
     #[command(flatten)]
     pub(crate) comfyui: ComfyuiOptions,
+    #[command(flatten)]
+    pub(crate) paid: PaidOptions,
     #[command(flatten)]
     pub(crate) frame: FrameOptions,
 }
@@ -116,9 +135,12 @@ pub(crate) struct FrameOptions {
     /// Submitting twice with the same key makes one job
     #[arg(long, value_name = "KEY", default_value = "")]
     pub(crate) idempotency_key: String,
-    /// Submit nothing; show what would run, what that needs, and which workers could
+    /// Submit nothing; show what would run, what that needs, which workers could, and what it would cost
     #[arg(long, conflicts_with_all = ["watch", "output", "idempotency_key"])]
     pub(crate) dry_run: bool,
+    /// Do not ask before money is spent
+    #[arg(long, short)]
+    pub(crate) yes: bool,
     /// Wait until the job is over and show how far it is
     #[arg(long, short)]
     pub(crate) watch: bool,
@@ -136,7 +158,10 @@ Examples:
     orchestrator submit --task upscale --image small.png --upscaler 4x.pth -o large.png
     orchestrator submit --task image_to_video --checkpoint svd.safetensors --image sea.png -o sea.webp
     orchestrator submit --graph workflow_api.json --param 6.text=\"a lake\" --dry-run
-    orchestrator submit --workflow portrait -p prompt=\"a sailor\" -p face=sailor.png --watch";
+    orchestrator submit --workflow portrait -p prompt=\"a sailor\" -p face=sailor.png --watch
+    orchestrator submit \"a lighthouse\" --model flux-2-pro --size 1024x768 --dry-run
+    orchestrator submit \"in winter\" --model flux-kontext-pro --image artifact:<id> -o winter.png --yes
+    orchestrator submit \"a page for a bakery\" --model v0-mini --output bakery/";
 
 /// `NAME=VALUE`.
 pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
@@ -175,6 +200,7 @@ pub(crate) async fn run(arguments: SubmitArguments, gateway: &Url) -> Result<Exi
     if arguments.frame.dry_run {
         return dry::run(&request, gateway, arguments.client.json).await;
     }
+    asking::agree(&client, &request, arguments.frame.yes).await?;
     send(&client, request, arguments.frame, arguments.client.json).await
 }
 
@@ -185,6 +211,9 @@ async fn send(
     as_json: bool,
 ) -> Result<Exit, Problem> {
     let answer = client.submit(request, frame.idempotency_key).await?;
+    if let Some(checked) = answer.validation {
+        return dry::tell(&checked, as_json);
+    }
     let job = answer.job.unwrap_or_default();
     if answer.repeated {
         output::note(format!("the job was submitted before with this key: {}", job.id));
@@ -237,9 +266,11 @@ fn read_material(arguments: &SubmitArguments) -> Result<Material, Problem> {
             Some(Graph::parse(&text, &shown).map_err(Problem::usage)?)
         }
     };
+    let changes = arguments.paid.change.iter().map(paid::Change::read);
     Ok(Material {
         prompt,
         graph,
+        changes: changes.collect::<Result<_, _>>()?,
         ..Material::default()
     })
 }

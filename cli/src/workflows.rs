@@ -136,7 +136,7 @@ Examples:
 pub(crate) struct RunArguments {
     /// The workflow's name
     pub(crate) name: String,
-    /// Sets a parameter; one that takes a file uploads it, or takes `asset:<id>`; may be repeated
+    /// Sets a parameter; one that takes a file uploads it, or takes `asset:<id>` or `artifact:<id>`; may be repeated
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = submit::pair)]
     pub(crate) param: Vec<(String, String)>,
     /// Replaces every seed of the graph

@@ -4,9 +4,16 @@
 //! behind the caller's back (but a GET that met a connection which the server had dropped): a call is one
 //! question to the vendor and its answer, typed. That makes the crate usable alone.
 //!
-//! Reading order: [`tls`] (once per process), then a vendor; [`comfyui`] starts at its `client`.
+//! Reading order: [`tls`] (once per process), [`key`] and [`guard`] (for vendors that are paid), then a vendor;
+//! [`comfyui`], [`bfl`] and [`v0`] start at their `client`.
 
+pub mod bfl;
 pub mod comfyui;
+pub mod guard;
+pub mod key;
 pub mod tls;
+pub mod v0;
 
+pub use guard::Refusal;
+pub use key::Key;
 pub use tls::install_tls;

@@ -1,9 +1,19 @@
 //! A real nats-server for one test, on a free port, that can be killed and started again.
 
-use std::{env, net::SocketAddr, path::PathBuf};
+use std::{
+    env,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use runtime::broker::{Broker, BrokerSettings};
+use sysinfo::Signal;
 use tempfile::TempDir;
+
+use crate::{
+    patience::until,
+    process::{send, stands_still},
+};
 
 /// A broker of one test.
 #[derive(Debug)]
@@ -50,6 +60,11 @@ impl TestBroker {
         format!("nats://{}", self.address)
     }
 
+    /// Where its data lie.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Kills it with SIGKILL.
     pub async fn kill(&mut self) {
         if let Some(mut broker) = self.broker.take() {
@@ -61,6 +76,32 @@ impl TestBroker {
     pub async fn restart(&mut self) {
         self.kill().await;
         self.broker = Some(Self::launch(&self.dir, self.address).await);
+    }
+
+    /// Makes it stand still (SIGSTOP): connections stay, and nobody answers.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub async fn pause(&self) {
+        let pid = self.signal(Signal::Stop);
+        until("the broker to stand still", || async {
+            stands_still(pid).then_some(())
+        })
+        .await;
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn go_on(&self) {
+        self.signal(Signal::Continue);
+    }
+
+    fn signal(&self, signal: Signal) -> u32 {
+        let pid = self.pid().expect("it runs");
+        assert!(send(pid, signal), "{signal:?} was sent");
+        pid
     }
 
     /// Its process id, while it runs.

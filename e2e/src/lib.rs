@@ -9,6 +9,7 @@ pub mod patience;
 pub mod process;
 pub mod sse;
 pub mod system;
+pub mod vendor;
 
 pub use broker::TestBroker;
 pub use client::Client;

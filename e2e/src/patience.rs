@@ -34,6 +34,15 @@ pub async fn within<T, F: Future<Output = Option<T>>>(
     }
 }
 
+/// Waits for something that has no deadline of its own; panics with `what` after [`LONG`].
+///
+/// # Panics
+/// If it does not come in time.
+pub async fn soon<T>(what: &str, wait: impl Future<Output = T>) -> T {
+    let waited = tokio::time::timeout(LONG, wait).await;
+    waited.unwrap_or_else(|_| panic!("waited {LONG:?} in vain for: {what}"))
+}
+
 /// Lets this much time pass on purpose, where the passing itself is what is tested.
 pub async fn let_pass(time: Duration) {
     let begin = Instant::now() + time;

@@ -107,7 +107,16 @@ pub fn kill(pid: u32) {
     send(pid, Signal::Kill);
 }
 
-fn send(pid: u32, signal: Signal) -> bool {
+/// Whether a process was made to stand still.
+pub(crate) fn stands_still(pid: u32) -> bool {
+    let pid = Pid::from_u32(pid);
+    let mut system = System::new().expect("a list of processes");
+    system.refresh_processes(ProcessesToUpdate::Some(&[pid]), true);
+    let process = system.process(pid);
+    process.is_some_and(|process| process.status() == ProcessStatus::Stop)
+}
+
+pub(crate) fn send(pid: u32, signal: Signal) -> bool {
     let pid = Pid::from_u32(pid);
     let mut system = System::new().expect("a list of processes");
     system.refresh_processes(ProcessesToUpdate::Some(&[pid]), true);

@@ -20,7 +20,7 @@ async function upload(input) {
     input.uploaded = { file: chosen, reference: `asset:${answer.id}` };
   } catch (error) {
     if (!error.body || !error.body.status) throw error;
-    throw new Problem(error.body.status, { ...error.body, faults: [{ pointer: `/comfyui/${place(input)}`, message: error.message }] });
+    throw new Problem(error.body.status, { ...error.body, faults: [{ pointer: `/form/${place(input)}`, message: error.message }] });
   }
   return input.uploaded.reference;
 }
@@ -50,6 +50,8 @@ async function request() {
   refuseUnreadable();
   const task = chosenTask();
   const seed = given("seed");
+  if (task === "flux") return { flux: await readFlux(seed) };
+  if (task === "v0") return { v0: await readSite() };
   if (task === "graph") return { comfyui: { task, seed, graph: find("graph").value.trim() } };
   if (task === "workflow") return { comfyui: { workflow: find("workflow").value, seed, parameters: await readParameters() } };
   const body = { prompt: isShown("prompt") ? find("prompt").value : undefined, seed };
@@ -90,10 +92,15 @@ async function submit(event) {
   button.disabled = true;
   markFields([]);
   try {
-    const text = JSON.stringify(await request());
+    const wanted = await request();
+    const text = JSON.stringify(wanted);
+    showProblem(find("form-problem"), null);
+    if (!(await mayBeSpent(wanted))) {
+      announce("Nothing was spent");
+      return;
+    }
     take(await call("POST", "/api/jobs", text, { "Idempotency-Key": keyFor(text) }));
     pending = { text: "", key: "" };
-    showProblem(find("form-problem"), null);
     announce("Submitted");
   } catch (error) {
     const faults = (error.body && error.body.faults) || [];
@@ -104,6 +111,7 @@ async function submit(event) {
     showProblem(find("form-problem"), all ? new Problem(0, { detail: words, code: error.body.code }) : error);
   } finally {
     button.disabled = false;
+    if (document.activeElement === document.body) button.focus();
   }
 }
 
@@ -113,10 +121,10 @@ function fieldOf(pointer) {
   if (path[0] === "video") path.shift();
   for (let length = path.length; length > 0; length -= 1) {
     const at = path.slice(0, length).join("/");
-    const found = find("form").querySelector(`[data-at="${CSS.escape(at)}"]`) || document.getElementById(at);
-    if (found && find("form").contains(found) && !found.closest("[data-for][hidden]")) {
-      return { field: found, rest: path.slice(length).join("/") };
-    }
+    const named = CSS.escape(at);
+    const found = [...find("form").querySelectorAll(`[data-at="${named}"], [id="${named}"]`)]
+      .find((field) => !field.closest("[data-for][hidden], .field[hidden]"));
+    if (found) return { field: found, rest: path.slice(length).join("/") };
   }
   return null;
 }
@@ -159,6 +167,7 @@ function markFields(faults) {
 // The gateway speaks to programs too; whoever chose nothing here needs no more than to hear so.
 function faultText(field, rest, message) {
   if (field.type === "file" && !field.files.length) return "choose a file";
+  if (field.matches(".pictures") && !rest && !field.querySelector("li")) return "add one";
   if (field.matches("select") && !field.value) return "choose one";
   // what is said about a graph names its node already
   return rest && field.id !== "graph" ? `${rest} ${message}` : message;
@@ -172,7 +181,7 @@ function wordsFor(field) {
 }
 
 find("form").addEventListener("submit", submit);
-for (const id of ["prompt", "negative_prompt", "graph"]) {
+for (const id of ["prompt", "negative_prompt", "graph", "system"]) {
   find(id).addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) find("form").requestSubmit();
   });

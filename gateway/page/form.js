@@ -6,15 +6,24 @@ const ENCODERS = ["text_encoders/0", "text_encoders/1", "text_encoders/2"];
 const FAMILIES = { sd15: "SD 1.5", sdxl: "SDXL", sd35: "SD 3.5", svd: "Stable Video Diffusion" };
 const SAMPLED = new Set(["text_to_image", "image_to_image", "inpaint", "image_to_video"]);
 
+const BACKENDS = { sketch: "sketch (no AI model)", flux: "flux (costs money)", v0: "v0: small web sites (costs money)" };
+const PAID = new Set(["flux", "v0"]);
+
 let offers = new Map(); // backend -> { healthy, problem }
+let missing = new Map(); // backend that nobody offers -> why not, of each worker that could
 let known = new Map(); // kind -> name -> { loaded, damaged, problem, fallback }
 let workflows = new Map(); // name -> workflow
 let touched = false; // whether somebody has begun to fill in the form
 
 function takeFleet(workers) {
+  const before = [...offers.keys()].sort().join();
   offers = new Map();
+  missing = new Map();
   known = new Map();
   for (const worker of workers) {
+    for (const { backend, reason } of worker.not_offered || []) {
+      missing.set(backend, (missing.get(backend) || new Set()).add(reason));
+    }
     for (const offer of worker.backends || []) {
       const found = offers.get(offer.backend) || { healthy: false, problem: "" };
       found.healthy ||= Boolean(offer.healthy) && !worker.draining;
@@ -23,10 +32,10 @@ function takeFleet(workers) {
       for (const model of offer.models || []) takeModel(model, worker.id);
     }
   }
-  // what was chosen stays, so that nobody loses what they wrote when a worker goes
-  const chosen = find("backend").value;
-  const backends = [...new Set([...offers.keys(), chosen, "sketch"])].filter(Boolean).sort();
-  setOptions(find("backend"), backends.map((name) => [name, name === "sketch" ? "sketch (no AI model)" : name]));
+  for (const backend of offers.keys()) missing.delete(backend);
+  // what can be done with a result depends on who is there
+  if (before !== [...offers.keys()].sort().join()) for (const card of jobs.values()) card.schedule();
+  showBackends();
   if (!touched && (offers.get("comfyui") || {}).healthy && namesOf("checkpoint").length) find("backend").value = "comfyui";
   fillCheckpoints();
   for (const [id, first] of Object.entries(LISTS)) {
@@ -39,6 +48,20 @@ function takeFleet(workers) {
     find(`known-${kind}`).replaceChildren(...namesOf(kind).map((name) => element("option", "", { value: name })));
   }
   showForm();
+}
+
+function showBackends() {
+  // what was chosen stays, so that nobody loses what they wrote when a worker goes
+  const chosen = find("backend").value;
+  const names = [...new Set([...offers.keys(), ...missing.keys(), chosen, "sketch"])].filter(Boolean).sort();
+  setOptions(find("backend"), names.map((name) => {
+    const lacks = missing.has(name) && !offers.has(name);
+    return [name, lacks ? `${name} (not offered)` : BACKENDS[name] || name, lacks];
+  }));
+  const box = find("not-offered");
+  box.hidden = missing.size === 0;
+  setText(box.querySelector("summary"), `Not offered: ${[...missing.keys()].sort().join(", ")}`);
+  showLines(box.querySelector("ul"), [...missing].flatMap(([name, reasons]) => [...reasons].map((reason) => `${name}: ${reason}`)));
 }
 
 function takeModel(model, worker) {
@@ -69,14 +92,15 @@ function named(kind) { return namesOf(kind).map((name) => [name, name]); }
 
 function atPlace(place) { return document.querySelector(`[data-at="${CSS.escape(place)}"]`); }
 
-// What is chosen stays chosen, also while it is not there.
+// Each option is a value, its text, and whether it cannot be chosen. What is chosen stays chosen, also while it is
+// not there.
 function setOptions(select, options) {
   const chosen = select.value;
   const all = chosen && !options.some(([value]) => value === chosen) ? [...options, [chosen, `${chosen} (not here now)`]] : options;
   const wanted = JSON.stringify(all);
   if (select.dataset.options === wanted) return;
   select.dataset.options = wanted;
-  select.replaceChildren(...all.map(([value, text]) => element("option", text, { value })));
+  select.replaceChildren(...all.map(([value, text, never]) => element("option", text, never ? { value, disabled: "" } : { value })));
   if (chosen) select.value = chosen;
 }
 
@@ -136,7 +160,10 @@ function checkpointHint(task) {
 
 // ---------------------------------------------------------------- what is shown
 
-function chosenTask() { return find("backend").value === "comfyui" ? find("task").value : "sketch"; }
+function chosenTask() {
+  const backend = find("backend").value;
+  return backend === "comfyui" ? find("task").value : backend || "sketch";
+}
 
 function showForm() {
   const name = find("backend").value;
@@ -150,12 +177,18 @@ function showForm() {
   find(task === "upscale" ? "main-upscaler" : "more-upscaler").append(find("upscaler-field"));
   const offer = offers.get(name);
   let hint = "";
-  if (!offer) hint = "No worker offers this just now; a job waits until one does.";
+  if (missing.has(name)) hint = `No worker offers this: ${[...missing.get(name)].join("; ")}`;
+  else if (!offer) hint = "No worker offers this just now; a job waits until one does.";
   else if (!offer.healthy) hint = `Cannot take jobs just now: ${offer.problem || "its worker says no"}. A job waits.`;
   else if (name === "sketch") hint = "Draws by algorithm, needs no GPU.";
-  setText(find("backend-hint"), hint);
   setText(find("checkpoint-hint"), SAMPLED.has(task) ? checkpointHint(task) : "");
+  if (PAID.has(name) && !missing.has(name)) hint = `Costs money: the price is shown before anything is spent. ${hint}`.trim();
+  setText(find("backend-hint"), hint);
+  setText(find("submit"), PAID.has(name) ? "Show the price" : "Make it");
+  showPictures(name);
   if (task === "workflow") showWorkflow();
+  if (task === "flux") showFlux();
+  if (task === "v0") showSite();
 }
 
 function changeTask() {
@@ -163,6 +196,13 @@ function changeTask() {
   showForm();
 }
 
-for (const id of ["backend", "task"]) find(id).addEventListener("change", changeTask);
-for (const id of ["workflow", "checkpoint", "family"]) find(id).addEventListener("change", showForm);
+for (const id of ["backend", "task"]) {
+  find(id).addEventListener("change", () => {
+    // what was wrong was about another form
+    showProblem(find("form-problem"), null);
+    markFields([]);
+    changeTask();
+  });
+}
+for (const id of ["workflow", "checkpoint", "family", "flux-model"]) find(id).addEventListener("change", showForm);
 find("form").addEventListener("input", () => { touched = true; });

@@ -35,7 +35,8 @@ class Card {
   // What arrives late or twice changes nothing.
   take(job) {
     const newer = Number(job.revision || 0) - Number(this.job.revision || 0);
-    if (newer < 0 || (newer === 0 && (this.finished || (this.job.waiting && !job.waiting)))) return;
+    const isKnown = this.finished && isCharged(job) === isCharged(this.job);
+    if (newer < 0 || (newer === 0 && (isKnown || (this.job.waiting && !job.waiting)))) return;
     const before = this.job.status;
     this.job = job;
     if (job.status !== "running") this.progress = null;
@@ -60,9 +61,12 @@ class Card {
     this.root.dataset.id = job.id;
     setText(this.part("summary"), title(job));
     const badge = this.part("badge");
-    setText(badge, job.status === "created" ? "held" : job.status);
-    badge.dataset.status = job.status;
+    const isUnknown = doubted.has(job.id);
+    setText(badge, isUnknown ? "outcome unknown" : job.status === "created" ? "held" : job.status);
+    badge.dataset.status = isUnknown ? "unknown" : job.status;
     setText(this.part("about"), about(job));
+    renderMoney(this, job);
+    renderSite(this.part("site"), job.site);
     this.renderWaiting(job);
     this.renderRunning(job);
     this.renderFailure(job);
@@ -72,7 +76,9 @@ class Card {
     const offer = {
       cancel: !this.finished && !job.cancel,
       run: job.status === "created",
-      retry: this.finished,
+      retry: this.finished && !isUnknown,
+      continue: this.finished && Boolean(chatOf(job)) && offers.has("v0"),
+      use: Boolean(pictureOf(job)) && takers().length > 0,
     };
     for (const [act, offered] of Object.entries(offer)) {
       const button = this.root.querySelector(`[data-act="${act}"]`);
@@ -135,7 +141,10 @@ class Card {
     const shown = outputs.map((output) => output.id).join(" ");
     if (box.dataset.shown === shown) return;
     box.dataset.shown = shown;
-    box.replaceChildren(...outputs.map((output) => file(output, job)));
+    // the pictures of a site are parts of it
+    const isSeen = (output) => job.backend !== "v0" && /^(image|video)\//.test(output.media_type || "");
+    const files = outputs.filter((output) => !isSeen(output));
+    box.replaceChildren(...outputs.filter(isSeen).map((output) => file(output, job)), ...fileList(files, job));
   }
 
   // What was used instead of what was asked for, and the recipe of the result.
@@ -175,8 +184,11 @@ class Card {
       this.render();
       return;
     }
+    if (act === "continue") return continueChat(chatOf(this.job));
+    if (act === "use") return usePicture(pictureOf(this.job));
     button.disabled = true;
     try {
+      if (act !== "cancel" && !(await mayCostAgain(this.job))) return;
       take(await call("POST", `/api/jobs/${this.job.id}/${act}`));
       showProblem(this.part("problem"), null);
     } catch (error) {
@@ -184,6 +196,7 @@ class Card {
       if (error.body && error.body.job) take(error.body.job);
     } finally {
       button.disabled = false;
+      if (document.activeElement === document.body) button.focus();
     }
   }
 }
@@ -240,6 +253,25 @@ function file(output, job) {
     link.textContent = output.filename || "file";
   }
   return link;
+}
+
+// Files that are not shown; many of them are folded away, except for an archive of them all.
+function fileList(files, job) {
+  const list = (entries) => {
+    const box = element("ul", "", { class: "files" });
+    for (const entry of entries) {
+      const item = element("li");
+      item.append(file(entry, job), element("span", ` ${size(entry.size_bytes)}`, { class: "hint" }));
+      box.append(item);
+    }
+    return box;
+  };
+  if (files.length <= 3) return files.length ? [list(files)] : [];
+  const whole = files.filter((entry) => entry.media_type === "application/zip");
+  const single = files.filter((entry) => !whole.includes(entry));
+  const folded = element("details");
+  folded.append(element("summary", plural(single.length, "file", "files")), list(single));
+  return whole.length ? [list(whole), folded] : [folded];
 }
 
 // ---------------------------------------------------------------- the list

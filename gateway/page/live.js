@@ -15,8 +15,10 @@ function connect() {
   });
   source.addEventListener("job", (event) => {
     lastSeen = event.lastEventId || lastSeen;
-    take(JSON.parse(event.data));
+    const job = JSON.parse(event.data);
+    take(job);
     countSoon();
+    if (job.spend) spendSoon();
   });
   source.addEventListener("progress", (event) => {
     const progress = JSON.parse(event.data);
@@ -42,7 +44,7 @@ function setLink(state, text) {
 async function refresh() {
   try {
     await loadPage("");
-    await Promise.all([refreshUnfinished(), refreshFleet(), refreshCounts()]);
+    await Promise.all([refreshUnfinished(), refreshFleet(), refreshCounts(), refreshSpend()]);
   } catch {
     // the event stream shows whether the gateway is there
   }
@@ -91,6 +93,7 @@ async function refreshFleet() {
   const workers = call("GET", "/api/workers").then((told) => {
     takeFleet(told.workers);
     showWorkers(told.workers);
+    return loadFlux();
   });
   const workflows = call("GET", "/api/workflows").then((told) => takeWorkflows(told.workflows));
   // the event stream shows whether the gateway is there
@@ -101,6 +104,7 @@ find("more").addEventListener("click", () => loadPage(olderCursor).catch(() => {
 setInterval(refreshFleet, 10000);
 setInterval(() => { if ([...stands.values()].some((stand) => stand.isMoving)) refreshFleet(); }, 2000);
 setInterval(refreshCounts, 10000);
+setInterval(refreshSpend, 10000);
 setInterval(refreshWaiting, 5000);
 showForm();
 connect();

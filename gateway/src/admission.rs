@@ -1,25 +1,44 @@
-//! What happens to a request before it is queued: its workflow is filled in, its defaults are, and the fleet is
-//! asked whether anybody could run it.
+//! What happens to a request before it is queued: its workflow is filled in, its defaults are, the fleet is asked
+//! whether anybody could run it, and what it may cost is set aside.
 
 use proto::{
     Backend,
     comfyui::{Plan, plan},
     failure::FailureCode,
     ids::JobId,
+    lifecycle,
     moment::Millis,
     request::{self, Accepted, Fault},
-    v1::{BackendOffer, JobRequest, ValidateResponse, Workflow, job_request::Body},
+    v1::{BackendOffer, Job, JobRequest, ValidateResponse, Workflow, job_request::Body},
 };
-use runtime::clock;
+use runtime::{bus::BusError, clock, records::Created};
 
 use crate::{
     fitness::{self, Candidate, Judgement, MEMORY},
-    jobs::{Jobs, Submitted},
+    jobs::{Jobs, unknown},
     problem::Problem,
+    spending::{Bill, Reserved},
 };
 
-/// How many inputs of a request are looked for.
-const MAX_INPUTS: usize = 256;
+const MAX_KEY_CHARS: usize = 255;
+
+/// An accepted job.
+#[derive(Debug)]
+pub struct Submitted {
+    /// Its record.
+    pub job: Job,
+    /// It was there already, from an earlier call with the same idempotency key.
+    pub repeated: bool,
+}
+
+/// What came of a submission.
+#[derive(Debug)]
+pub enum Outcome {
+    /// There is a job.
+    Accepted(Submitted),
+    /// It was a dry run: nothing was queued.
+    Checked(Box<ValidateResponse>),
+}
 
 /// A request that can be queued.
 #[derive(Debug)]
@@ -32,22 +51,61 @@ struct Prepared {
 }
 
 impl Jobs {
-    /// What is wrong with a request may be new since its first submission, which then still counts.
-    pub(crate) async fn admit(
+    /// Accepts a job: when this returns, the job is stored durably. A dry run is only checked.
+    ///
+    /// # Errors
+    /// All faults of the request; why it may not cost what it would; `broker_unavailable` where nothing could be
+    /// stored.
+    pub async fn submit(
         &self,
-        id: JobId,
         request: JobRequest,
-        may_be_repeat: bool,
+        idempotency_key: Option<&str>,
+        submitter: &str,
+    ) -> Result<Outcome, Problem> {
+        let outcome = if request.dry_run {
+            let checked = self.validate(request).await;
+            checked.map(|checked| Outcome::Checked(Box::new(checked)))
+        } else {
+            let submitted = self.submit_job(request, idempotency_key, submitter).await;
+            submitted.map(|submitted| {
+                Outcome::Accepted(Submitted {
+                    job: self.shown(submitted.job),
+                    ..submitted
+                })
+            })
+        };
+        self.metrics.count_submission(&outcome);
+        outcome
+    }
+
+    async fn submit_job(
+        &self,
+        request: JobRequest,
+        idempotency_key: Option<&str>,
+        submitter: &str,
     ) -> Result<Submitted, Problem> {
+        let id = match idempotency_key {
+            None => JobId::generate(),
+            Some(key) if key.is_empty() || key.chars().count() > MAX_KEY_CHARS => {
+                let message = format!("the idempotency key must have 1 to {MAX_KEY_CHARS} characters");
+                return Err(Problem::invalid(vec![Fault {
+                    pointer: String::new(),
+                    message,
+                }]));
+            }
+            Some(key) => JobId::from_idempotency_key(submitter, key),
+        };
+        let may_be_repeat = idempotency_key.is_some();
         let hash = request::hash(&request);
         let problem = match self.prepare(request).await {
             Ok(Prepared { mut accepted, .. }) => {
                 // of what was sent, so that a repeat is known after its workflow has changed
                 accepted.hash = hash;
-                return self.store(id, &accepted, None).await;
+                return self.store(id, &accepted, None, may_be_repeat).await;
             }
             Err(problem) => problem,
         };
+        // what is wrong with a request may be new since its first submission, which then still counts
         if may_be_repeat
             && let Some(job) = self.records.load(id).await?
             && job.request_hash == hash
@@ -55,6 +113,101 @@ impl Jobs {
             return Ok(Submitted { job, repeated: true });
         }
         Err(problem)
+    }
+
+    /// Makes a new job that repeats a finished one.
+    ///
+    /// # Errors
+    /// `job_unfinished`; `outcome_unknown` where somebody has to find out first what became of the old one's paid
+    /// call; why it may not cost what it would.
+    pub async fn retry(&self, id: JobId) -> Result<Job, Problem> {
+        let old = self.records.load(id).await?.ok_or_else(|| unknown(id))?;
+        let refused = |code: FailureCode, detail: String, old: Job| Problem {
+            job: Some(Box::new(old)),
+            ..Problem::new(code, detail)
+        };
+        if !lifecycle::is_finished(old.status()) {
+            let detail = format!("the job is {}", old.status().as_str_name());
+            return Err(refused(FailureCode::JobUnfinished, detail, old));
+        }
+        if self.spending.is_unknown(id) {
+            let detail = format!(
+                "it is not known whether a paid call of this job went through; look at the vendor's account, then say \
+                 so with orchestrator spend resolve {id}"
+            );
+            return Err(refused(FailureCode::OutcomeUnknown, detail, old));
+        }
+        let request = self
+            .records
+            .whole_request(&old)
+            .await?
+            .ok_or_else(|| unknown(id))?;
+        // its times are past, and who retries a job wants it to run
+        let request = JobRequest {
+            not_before: None,
+            deadline: None,
+            hold: false,
+            ..request
+        };
+        let accepted = request::accept(request, rand::random(), clock::now()).map_err(Problem::invalid)?;
+        let accepted = self.with_cost_of_graph(accepted);
+        let submitted = self.store(JobId::generate(), &accepted, Some(id), false).await?;
+        Ok(submitted.job)
+    }
+
+    /// Sets aside what the job may cost, and stores it. A job that is there already is neither refused nor paid
+    /// for again.
+    async fn store(
+        &self,
+        id: JobId,
+        accepted: &Accepted,
+        retry_of: Option<JobId>,
+        may_be_repeat: bool,
+    ) -> Result<Submitted, Problem> {
+        let (backend, spender) = (accepted.backend, self.spending.anybody());
+        let bill = self.spending.bill(backend, &accepted.cost);
+        if may_be_repeat
+            && bill != Bill::Nothing
+            && let Some(job) = self.records.load(id).await?
+        {
+            return repeated(job, accepted);
+        }
+        let Reserved { spend, is_new } = self.spending.reserve(id, &bill, backend, &spender).await?;
+        let job = Job {
+            spend,
+            ..lifecycle::submitted(id, accepted, retry_of, clock::now())
+        };
+        match self.create(id, &job, &accepted.request).await {
+            Ok(Created::New(job)) => {
+                self.picture.take_record(job.clone());
+                self.enqueue(&job).await;
+                Ok(Submitted { job, repeated: false })
+            }
+            Ok(Created::Existing(job)) => {
+                // what was set aside belongs to that job, if it costs money
+                if is_new && job.spend.is_none() {
+                    self.spending.give_back(id).await;
+                }
+                repeated(job, accepted)
+            }
+            Err(error) => {
+                // without an answer, the record may be there, or come yet
+                if is_new && !matches!(error, BusError::Unavailable { .. }) {
+                    self.spending.give_back(id).await;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn create(&self, id: JobId, job: &Job, request: &JobRequest) -> Result<Created, BusError> {
+        if job.request_is_abridged
+            && let Err(error) = self.records.store_request(id, request).await
+            && !matches!(error, BusError::Conflict)
+        {
+            return Err(error);
+        }
+        self.records.create(id, job).await
     }
 
     /// Checks a request as [`Jobs::submit`] does, and queues nothing.
@@ -70,12 +223,16 @@ impl Jobs {
         if accepted.backend != Backend::Comfyui {
             workers = self.offering(accepted.backend);
         }
+        let (backend, spender) = (accepted.backend, self.spending.anybody());
+        let bill = self.spending.bill(backend, &accepted.cost);
         Ok(ValidateResponse {
             request: Some(accepted.request),
             graph,
             substitutions: accepted.substitutions,
             needs: accepted.needs,
             workers,
+            payload: accepted.payload,
+            estimate: self.spending.estimate(&bill, backend, &spender),
         })
     }
 
@@ -96,20 +253,15 @@ impl Jobs {
         Ok(prepared)
     }
 
-    /// Looks whether the uploads that a request names are there. A store that does not answer now may do so
-    /// when the job runs.
-    async fn find_inputs(&self, request: &JobRequest) -> Result<(), Problem> {
-        let mut faults = Vec::new();
-        for (pointer, asset) in request::assets(request).into_iter().take(MAX_INPUTS) {
-            if let Ok(None) = self.store.get_small(&asset.description_key()).await {
-                let message = format!("there is no upload {asset}; send the file with POST /api/assets");
-                faults.push(Fault { pointer, message });
-            }
-        }
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(Problem::invalid(faults))
+    /// A graph costs money if it has a node that does.
+    fn with_cost_of_graph(&self, accepted: Accepted) -> Accepted {
+        let Some(Body::Comfyui(comfyui)) = &accepted.request.body else {
+            return accepted;
+        };
+        let cost = plan(comfyui).map(|plan| fitness::cost(&plan, &self.candidates()));
+        Accepted {
+            cost: cost.unwrap_or_default(),
+            ..accepted
         }
     }
 
@@ -143,6 +295,15 @@ impl Jobs {
     }
 }
 
+/// The job that is there already, if it is what was asked for.
+fn repeated(job: Job, accepted: &Accepted) -> Result<Submitted, Problem> {
+    if job.request_hash == accepted.hash {
+        return Ok(Submitted { job, repeated: true });
+    }
+    let detail = format!("the idempotency key belongs to job {} of another request", job.id);
+    Err(Problem::new(FailureCode::IdempotencyKeyReused, detail))
+}
+
 fn decide(
     request: JobRequest,
     workflow: Option<&Workflow>,
@@ -150,7 +311,7 @@ fn decide(
     now: Millis,
     candidates: &[Candidate],
 ) -> Result<Prepared, Problem> {
-    let accepted = request::accept(request, seed, now).map_err(Problem::invalid)?;
+    let mut accepted = request::accept(request, seed, now).map_err(Problem::invalid)?;
     let Some(Body::Comfyui(comfyui)) = &accepted.request.body else {
         return Ok(Prepared {
             accepted,
@@ -166,6 +327,7 @@ fn decide(
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
+    accepted.cost = fitness::cost(&plan, candidates);
     Ok(Prepared {
         graph: plan.graph.to_string(),
         workers: takers,

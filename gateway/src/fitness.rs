@@ -1,12 +1,13 @@
 //! Whether somebody in the fleet could run a graph, and what is wrong with it where nobody can. Pure.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use proto::{
     comfyui::{
         Plan,
         catalog::{self, Rejected, RejectedKind},
     },
+    money::Cost,
     request::Fault,
     v1::{BackendOffer, Catalog},
 };
@@ -65,6 +66,25 @@ pub fn judge(plan: &Plan, allow_fallback: bool, candidates: &[Candidate]) -> Jud
         Some(_) | None => Vec::new(),
     };
     Judgement { takers, faults }
+}
+
+/// Whether running it costs money, as far as the candidates' catalogs tell: some nodes call services that do.
+pub fn cost(plan: &Plan, candidates: &[Candidate]) -> Cost {
+    let nodes = plan.graph.as_object().into_iter().flatten();
+    let used: HashSet<&str> = nodes
+        .filter_map(|(_, node)| node.get("class_type")?.as_str())
+        .collect();
+    let catalogs = candidates
+        .iter()
+        .filter_map(|candidate| candidate.catalog.as_ref());
+    let paid = catalogs
+        .flat_map(|catalog| &catalog.classes)
+        .filter(|class| class.api_node && used.contains(class.name.as_str()));
+    paid.map(|class| class.name.as_str())
+        .min()
+        .map_or(Cost::Free, |class| Cost::Unpriced {
+            model: format!("comfyui:{class}"),
+        })
 }
 
 /// A file that is announced but came after the catalog was made.
@@ -200,6 +220,27 @@ mod tests {
         assert_eq!(judged.faults.len(), 1, "{judged:?}");
         assert_eq!(judged.faults[0].pointer, "/comfyui/graph/1/inputs/model_name");
         assert!(judged.faults[0].message.contains("x2.pth"), "{judged:?}");
+    }
+
+    #[test]
+    fn a_graph_costs_money_if_any_catalog_says_so_of_a_node() {
+        let free = candidate("free", &["x4.pth"], vec![]);
+        let mut paid = free.clone();
+        let mut catalog = Catalog::clone(paid.catalog.as_ref().expect("a catalog"));
+        for class in &mut catalog.classes {
+            class.api_node = true;
+        }
+        let other = NodeClass {
+            name: "A".into(),
+            api_node: true,
+            ..NodeClass::default()
+        };
+        catalog.classes.push(other);
+        paid.catalog = Some(Arc::new(catalog));
+        assert_eq!(cost(&asked(), &[]), Cost::Free);
+        assert_eq!(cost(&asked(), std::slice::from_ref(&free)), Cost::Free);
+        let model = "comfyui:SaveImage".to_owned();
+        assert_eq!(cost(&asked(), &[free, paid]), Cost::Unpriced { model });
     }
 
     #[test]

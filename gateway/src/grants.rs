@@ -90,11 +90,18 @@ impl Grants {
         }
     }
 
-    /// Tells where an asset can be fetched.
+    /// Tells where an input can be fetched: an upload, or a result.
     pub fn grant_asset(&self, request: &AssetGrantRequest) -> AssetGrant {
-        match request.asset.parse::<AssetId>() {
-            Ok(id) => AssetGrant {
-                url: format!("{}/api/assets/{id}/content", self.base),
+        let path = if request.artifact.is_empty() {
+            let id = request.asset.parse::<AssetId>();
+            id.map(|id| format!("assets/{id}"))
+        } else {
+            let id = request.artifact.parse::<ArtifactId>();
+            id.map(|id| format!("artifacts/{id}"))
+        };
+        match path {
+            Ok(path) => AssetGrant {
+                url: format!("{}/api/{path}/content", self.base),
                 refusal: String::new(),
             },
             Err(error) => AssetGrant {

@@ -18,11 +18,12 @@ use proto::{
     ids::{ArtifactId, JobId},
     v1::{
         Asset, CallHostRequest, CancelJobRequest, DeleteWorkflowRequest, DeleteWorkflowResponse,
-        GetArtifactChunk, GetArtifactRequest, GetRequest, GetWorkflowRequest, HostReply, IgniteRequest,
-        IgniteStep, Job, ListModelsRequest, ListModelsResponse, ListRequest, ListResponse,
-        ListWorkersRequest, ListWorkersResponse, ListWorkflowsRequest, ListWorkflowsResponse,
-        PutWorkflowRequest, RetryRequest, RunRequest, SubmitRequest, SubmitResponse, Update, UploadChunk,
-        ValidateRequest, ValidateResponse, WatchAllRequest, WatchRequest, Workflow,
+        GetArtifactChunk, GetArtifactRequest, GetRequest, GetSpendRequest, GetSpendResponse,
+        GetWorkflowRequest, HostReply, IgniteRequest, IgniteStep, Job, ListLedgerRequest, ListLedgerResponse,
+        ListModelsRequest, ListModelsResponse, ListRequest, ListResponse, ListWorkersRequest,
+        ListWorkersResponse, ListWorkflowsRequest, ListWorkflowsResponse, PutWorkflowRequest,
+        ResolveSpendRequest, RetryRequest, RunRequest, SpendAccount, SubmitRequest, SubmitResponse, Update,
+        UploadChunk, ValidateRequest, ValidateResponse, WatchAllRequest, WatchRequest, Workflow,
         orchestrator_server::{Orchestrator, OrchestratorServer},
     },
 };
@@ -31,9 +32,11 @@ use tonic::{Request, Response as Reply, Status, Streaming, service::Routes};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
+    admission::{Outcome, Submitted},
     files,
     front::{ANYBODY, Front, SILENCE, note_panic},
     problem::Problem,
+    spending::Resolution,
     workflows::Precondition,
 };
 use failure::status;
@@ -105,10 +108,16 @@ impl Orchestrator for Service {
             .jobs
             .submit(request.unwrap_or_default(), key, ANYBODY)
             .await;
-        let submitted = submitted.map_err(status)?;
-        Ok(Reply::new(SubmitResponse {
-            job: Some(submitted.job),
-            repeated: submitted.repeated,
+        Ok(Reply::new(match submitted.map_err(status)? {
+            Outcome::Accepted(Submitted { job, repeated }) => SubmitResponse {
+                job: Some(job),
+                repeated,
+                validation: None,
+            },
+            Outcome::Checked(found) => SubmitResponse {
+                validation: Some(*found),
+                ..SubmitResponse::default()
+            },
         }))
     }
 
@@ -256,6 +265,25 @@ impl Orchestrator for Service {
         let request = request.into_inner().request.unwrap_or_default();
         let found = self.front.jobs.validate(request).await;
         found.map(Reply::new).map_err(status)
+    }
+
+    async fn get_spend(&self, request: Request<GetSpendRequest>) -> Answer<GetSpendResponse> {
+        let found = self.front.jobs.spending.overview(request.get_ref());
+        found.map(Reply::new).map_err(status)
+    }
+
+    async fn list_ledger(&self, request: Request<ListLedgerRequest>) -> Answer<ListLedgerResponse> {
+        let lines = self.front.jobs.spending.lines(request.get_ref()).await;
+        let entries = lines.map_err(status)?;
+        Ok(Reply::new(ListLedgerResponse { entries }))
+    }
+
+    async fn resolve_spend(&self, request: Request<ResolveSpendRequest>) -> Answer<SpendAccount> {
+        let request = request.get_ref();
+        let job = job_id(&request.job)?;
+        let resolution = Resolution::read(request).map_err(status)?;
+        let account = self.front.jobs.spending.resolve(job, resolution, ANYBODY).await;
+        account.map(Reply::new).map_err(status)
     }
 }
 

@@ -36,6 +36,11 @@ impl Hosts {
         })
     }
 
+    /// What is known.
+    pub(crate) const fn picture(&self) -> &Picture {
+        &self.picture
+    }
+
     /// The ids of all who are there.
     pub(crate) fn present(&self) -> Vec<String> {
         self.picture.with_fleet(|fleet| {

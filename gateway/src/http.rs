@@ -1,10 +1,13 @@
 //! The HTTP surface. Handlers read, call and wrap; whatever goes wrong is told as a problem document.
 
+mod amounts;
 mod body;
+mod chats;
 mod comfyui;
 mod content;
 mod extract;
 mod fields;
+mod flux;
 mod frames;
 mod hosts;
 mod ignite;
@@ -15,6 +18,7 @@ mod page;
 pub(crate) mod problem;
 mod query;
 mod range;
+mod spend;
 mod status;
 mod stream;
 mod uploads;
@@ -47,6 +51,8 @@ pub(crate) fn routes(front: Front, grpc: Router) -> Router {
         .merge(job_routes())
         .merge(host_routes())
         .merge(workflow_routes())
+        .merge(spend_routes())
+        .merge(chat_routes())
         .merge(file_routes())
         .with_state(front)
         .merge(admin)
@@ -64,6 +70,7 @@ fn pages() -> Router<Front> {
         .merge(page::routes())
         .route("/docs/codes/{code}", get(status::code_page))
         .route("/api/models", get(status::models))
+        .route("/api/flux/models", get(flux::models))
         .route("/api/health", get(status::health))
 }
 
@@ -106,6 +113,29 @@ fn workflow_routes() -> Router<Front> {
         )
         .route("/api/workflows/{name}/validate", post(workflows::validate))
         .route("/api/workflows/{name}/run", post(workflows::run))
+}
+
+fn spend_routes() -> Router<Front> {
+    Router::new()
+        .route("/api/spend", get(spend::overview))
+        .route("/api/spend/ledger", get(spend::ledger))
+        .route("/api/spend/{job}", get(spend::account))
+        .route("/api/spend/{job}/resolve", post(spend::resolve))
+}
+
+fn chat_routes() -> Router<Front> {
+    Router::new()
+        .route("/api/v0/chats", get(chats::list).post(chats::create))
+        .route("/api/v0/chats/{id}", get(chats::get).delete(chats::delete))
+        .route(
+            "/api/v0/chats/{id}/messages",
+            get(chats::messages).post(chats::say),
+        )
+        .route("/api/v0/chats/{id}/files", get(chats::files))
+        .route("/api/v0/chats/{id}/preview", get(chats::preview))
+        .route("/api/v0/chats/{id}/artifact", get(chats::artifact))
+        .route("/api/v0/chats/{id}/apply", post(chats::apply))
+        .route("/api/v0/chats/{id}/import", post(chats::import))
 }
 
 /// Their bodies are streamed, and limited where they are stored.

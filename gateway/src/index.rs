@@ -57,6 +57,13 @@ struct Entry {
     record: Bytes,
 }
 
+impl Filter {
+    fn takes(&self, entry: &Entry) -> bool {
+        (self.status.is_empty() || self.status.contains(&entry.status))
+            && (self.backend.is_empty() || self.backend.contains(&entry.backend))
+    }
+}
+
 impl Index {
     /// Whether the record is newer than what is known.
     pub fn is_news(&self, job: &Job) -> bool {
@@ -136,11 +143,13 @@ impl Index {
 
     /// When a finished job was finished; `None` where it is not known or not over.
     pub fn finished_at(&self, id: JobId) -> Option<Millis> {
+        moment::maybe_millis(self.finished(id)?.finished_at.as_ref())
+    }
+
+    /// A job that is over; `None` where it is not known or not over.
+    pub fn finished(&self, id: JobId) -> Option<Job> {
         let entry = self.entries.get(&id)?;
-        if !lifecycle::is_finished(entry.status) {
-            return None;
-        }
-        moment::maybe_millis(decode(entry)?.finished_at.as_ref())
+        lifecycle::is_finished(entry.status).then(|| decode(entry))?
     }
 
     /// Whether there is a record of this job.
@@ -166,10 +175,7 @@ impl Index {
 
     /// One page of the jobs that match, newest first.
     pub fn page(&self, filter: &Filter, after: Option<Cursor>, limit: usize) -> Page {
-        let matches = |entry: &Entry| {
-            (filter.status.is_empty() || filter.status.contains(&entry.status))
-                && (filter.backend.is_empty() || filter.backend.contains(&entry.backend))
-        };
+        let matches = |entry: &Entry| filter.takes(entry);
         let total = self
             .counts
             .iter()
@@ -191,6 +197,17 @@ impl Index {
             next: cursors.last().copied().filter(|_| more),
             total,
         }
+    }
+
+    /// The newest of the jobs that match and are wanted.
+    pub fn newest(&self, filter: &Filter, wanted: impl Fn(&Job) -> bool) -> Option<Job> {
+        let newest_first = self.by_age.iter().rev();
+        let matching = newest_first.filter(|cursor| {
+            let entry = self.entries.get(&cursor.id);
+            entry.is_some_and(|entry| filter.takes(entry))
+        });
+        let mut jobs = matching.filter_map(|cursor| self.get(cursor.id));
+        jobs.find(wanted)
     }
 
     fn forget(&mut self, id: JobId) {

@@ -5,14 +5,14 @@ use proto::{
     Backend, Status,
     failure::FailureCode,
     ids::JobId,
-    lifecycle::{self, Change, Refusal},
-    request::{self, Accepted, Fault},
-    v1::{Job, JobRequest, ListRequest, ListResponse, ModelPlace, Preview, Update, Worker},
+    lifecycle::{Change, Refusal},
+    request::Fault,
+    v1::{Job, ListRequest, ListResponse, ModelPlace, Preview, Update, Worker},
 };
 use runtime::{
     calls, clock, live,
     queue::Queue,
-    records::{ChangeError, Created, Records},
+    records::{ChangeError, Records},
     store::Store,
     tasks::Stop,
 };
@@ -23,13 +23,13 @@ use crate::{
     metrics::Metrics,
     picture::Picture,
     problem::Problem,
+    spending::Spending,
     watching,
     workflows::Workflows,
 };
 
 const DEFAULT_PAGE: u32 = 50;
 const MAX_PAGE: u32 = 500;
-const MAX_KEY_CHARS: usize = 255;
 
 /// What can be asked about jobs. Cloning gives another handle.
 #[derive(Debug, Clone)]
@@ -48,88 +48,27 @@ pub struct Jobs {
     pub catalogs: Catalogs,
     /// Where uploads are.
     pub store: Store,
+    /// Who may spend money, and what was spent.
+    pub spending: Spending,
     /// Ends the watching.
     pub stop: Stop,
 }
 
-/// An accepted job.
-#[derive(Debug)]
-pub struct Submitted {
-    /// Its record.
-    pub job: Job,
-    /// It was there already, from an earlier call with the same idempotency key.
-    pub repeated: bool,
-}
-
 impl Jobs {
-    /// Accepts a job: when this returns, the job is stored durably.
-    ///
-    /// # Errors
-    /// All faults of the request; `broker_unavailable` where nothing could be stored.
-    pub async fn submit(
-        &self,
-        request: JobRequest,
-        idempotency_key: Option<&str>,
-        submitter: &str,
-    ) -> Result<Submitted, Problem> {
-        let id = match idempotency_key {
-            None => JobId::generate(),
-            Some(key) if key.is_empty() || key.chars().count() > MAX_KEY_CHARS => {
-                let message = format!("the idempotency key must have 1 to {MAX_KEY_CHARS} characters");
-                return Err(Problem::invalid(vec![Fault {
-                    pointer: String::new(),
-                    message,
-                }]));
-            }
-            Some(key) => JobId::from_idempotency_key(submitter, key),
-        };
-        let submitted = self.admit(id, request, idempotency_key.is_some()).await;
-        self.metrics.count_submission(&submitted);
-        submitted.map(|submitted| Submitted {
-            job: self.picture.explained(submitted.job),
-            ..submitted
-        })
-    }
-
-    pub(crate) async fn store(
-        &self,
-        id: JobId,
-        accepted: &Accepted,
-        retry_of: Option<JobId>,
-    ) -> Result<Submitted, Problem> {
-        let now = clock::now();
-        let job = lifecycle::submitted(id, accepted, retry_of, now);
-        if job.request_is_abridged
-            && let Err(error) = self.records.store_request(id, &accepted.request).await
-            && !matches!(error, runtime::bus::BusError::Conflict)
-        {
-            return Err(error.into());
-        }
-        match self.records.create(id, &job).await? {
-            Created::New(job) => {
-                self.picture.take_record(job.clone());
-                self.enqueue(&job).await;
-                Ok(Submitted { job, repeated: false })
-            }
-            Created::Existing(job) if job.request_hash == accepted.hash => {
-                Ok(Submitted { job, repeated: true })
-            }
-            Created::Existing(job) => {
-                let detail = format!("the idempotency key belongs to job {} of another request", job.id);
-                Err(Problem::new(FailureCode::IdempotencyKeyReused, detail))
-            }
-        }
-    }
-
     /// The job as it is.
     ///
     /// # Errors
     /// `job_unknown`, or from the broker.
     pub async fn get(&self, id: JobId) -> Result<Job, Problem> {
         match self.records.load(id).await? {
-            Some(job) => Ok(self.picture.explained(job)),
+            Some(job) => Ok(self.shown(job)),
             None => Err(unknown(id)),
         }
+    }
+
+    /// The job with what is worked out for the reader: why it waits, what it came to.
+    pub(crate) fn shown(&self, job: Job) -> Job {
+        self.spending.informed(self.picture.explained(job))
     }
 
     /// One page of jobs, newest first.
@@ -176,11 +115,7 @@ impl Jobs {
             .picture
             .with_index(|index| index.page(&filter, cursor, limit as usize));
         Ok(ListResponse {
-            jobs: page
-                .jobs
-                .into_iter()
-                .map(|job| self.picture.explained(job))
-                .collect(),
+            jobs: page.jobs.into_iter().map(|job| self.shown(job)).collect(),
             next_cursor: page.next.map(|cursor| cursor.to_string()).unwrap_or_default(),
             total: page.total,
         })
@@ -213,36 +148,6 @@ impl Jobs {
         }
         tracing::info!(job.id = %id, by, "cancellation requested");
         Ok(job)
-    }
-
-    /// Makes a new job that repeats a finished one.
-    ///
-    /// # Errors
-    /// `job_unfinished`.
-    pub async fn retry(&self, id: JobId) -> Result<Job, Problem> {
-        let old = self.records.load(id).await?.ok_or_else(|| unknown(id))?;
-        if !lifecycle::is_finished(old.status()) {
-            let status = old.status().as_str_name();
-            let problem = Problem::new(FailureCode::JobUnfinished, format!("the job is {status}"));
-            return Err(Problem {
-                job: Some(Box::new(old)),
-                ..problem
-            });
-        }
-        let request = self
-            .records
-            .whole_request(&old)
-            .await?
-            .ok_or_else(|| unknown(id))?;
-        // its times are past, and who retries a job wants it to run
-        let request = JobRequest {
-            not_before: None,
-            deadline: None,
-            hold: false,
-            ..request
-        };
-        let accepted = request::accept(request, rand::random(), clock::now()).map_err(Problem::invalid)?;
-        Ok(self.store(JobId::generate(), &accepted, Some(id)).await?.job)
     }
 
     /// Lets a held job go.
@@ -336,7 +241,7 @@ impl Jobs {
     }
 
     /// A token that could not be put is put by the keeper's next sweep; the job is accepted all the same.
-    async fn enqueue(&self, job: &Job) {
+    pub(crate) async fn enqueue(&self, job: &Job) {
         if job.status() == Status::Queued
             && let Err(error) = self.queue.put(job, clock::now()).await
         {
@@ -371,6 +276,6 @@ enum Refused {
     No(Problem),
 }
 
-fn unknown(id: JobId) -> Problem {
+pub(crate) fn unknown(id: JobId) -> Problem {
     Problem::new(FailureCode::JobUnknown, format!("there is no job {id}"))
 }

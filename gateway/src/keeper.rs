@@ -13,6 +13,7 @@ use runtime::{
     admin::Readiness,
     calls::{self, Ownership},
     clock,
+    ledger::{Ledger, LedgerError},
     queue::Queue,
     records::{ChangeError, FeedEvent, Records},
     store::Store,
@@ -26,6 +27,7 @@ use tokio::{
 };
 
 use crate::{
+    closing::{self, Closing},
     files::LANDING,
     metrics::Metrics,
     picture::Picture,
@@ -47,6 +49,8 @@ pub struct Keeper {
     pub records: Records,
     /// The queue.
     pub queue: Queue,
+    /// The ledger.
+    pub ledger: Ledger,
     /// Where artifacts are.
     pub store: Store,
     /// What is known.
@@ -113,6 +117,7 @@ impl Keeper {
                 continue;
             }
             self.look(listening).await;
+            self.close_accounts().await;
             match tick {
                 Tick::Look => {}
                 Tick::Sweep => self.sweep().await,
@@ -134,6 +139,12 @@ impl Keeper {
             Err("still reading the records".to_owned())
         };
         self.readiness.set("index", index);
+        let ledger = if self.ledger.is_read() {
+            Ok(())
+        } else {
+            Err("still reading the ledger".to_owned())
+        };
+        self.readiness.set("ledger", ledger);
         self.metrics
             .note_jobs(&self.picture.with_index(|index| index.counts().clone()));
     }
@@ -165,6 +176,35 @@ impl Keeper {
                 self.act(deeds).await;
             }
             Err(error) => tracing::warn!(error = chain(&error), "the queue could not be listed"),
+        }
+    }
+
+    async fn close_accounts(&self) {
+        if !self.ledger.is_read() {
+            return;
+        }
+        let closings = self.ledger.with(|book| {
+            let now = clock::now();
+            self.picture.with_index(|index| closing::due(book, index, now))
+        });
+        for Closing { act, unless_recorded } in closings {
+            if let Some(id) = unless_recorded
+                && !matches!(self.records.load(id).await, Ok(None))
+            {
+                continue;
+            }
+            match self.ledger.act(&act).await {
+                Ok(true) => {
+                    self.metrics.count_closing(&act);
+                    tracing::info!(?act, "an account was closed");
+                }
+                // somebody else was faster
+                Ok(false) | Err(LedgerError::Denied(_)) => {}
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(?act, error, "an account cannot be closed now");
+                }
+            }
         }
     }
 

@@ -4,6 +4,8 @@
 
 pub mod admission;
 pub mod catalogs;
+pub mod chats;
+pub mod closing;
 pub mod files;
 pub mod fitness;
 pub mod fleet;
@@ -14,6 +16,7 @@ pub mod hosts;
 pub mod http;
 pub mod ignition;
 pub mod index;
+pub mod inputs;
 pub mod jobs;
 pub mod keeper;
 pub mod metrics;
@@ -22,6 +25,7 @@ pub mod picture;
 pub mod problem;
 pub mod reconcile;
 pub mod settings;
+pub mod spending;
 pub mod watching;
 pub mod workflows;
 
@@ -35,7 +39,9 @@ use proto::{
 use runtime::{
     admin::Readiness,
     bus::Bus,
-    calls, live,
+    calls,
+    ledger::Ledger,
+    live,
     queue::Queue,
     records::{self, Records},
     store::OpenError,
@@ -54,6 +60,7 @@ use crate::{
     keeper::Keeper,
     metrics::Metrics,
     picture::Picture,
+    spending::Spending,
     workflows::Workflows,
 };
 pub use settings::Settings;
@@ -106,6 +113,7 @@ pub async fn start(settings: Settings, bus: Bus, stop: Stop) -> Result<Running, 
     let grants = Grants::new(records.clone(), &settings.advertised(address)).map_err(StartError::Random)?;
     let workflows = Workflows::new(runtime::workflows::Workflows::new(bus.clone()));
     let catalogs = Catalogs::default();
+    let ledger = Ledger::new(bus.clone());
     let jobs = Jobs {
         records: records.clone(),
         queue: queue.clone(),
@@ -114,13 +122,13 @@ pub async fn start(settings: Settings, bus: Bus, stop: Stop) -> Result<Running, 
         workflows: workflows.clone(),
         catalogs: catalogs.clone(),
         store: store.clone(),
+        spending: Spending::new(ledger.clone(), settings.paid),
         stop: stop.clone(),
     };
-    let files = Files::new(store.clone(), jobs.clone());
     let hosts = Hosts::new(bus.clone(), picture.clone());
     let front = Front::from(Parts {
+        files: Files::new(store.clone(), jobs.clone()),
         jobs,
-        files,
         hosts: hosts.clone(),
         ignition: Ignition::new(&bus, &store, hosts, settings.ignite_timeout),
         workflows,
@@ -133,6 +141,7 @@ pub async fn start(settings: Settings, bus: Bus, stop: Stop) -> Result<Running, 
     let keeper = Keeper {
         records,
         queue,
+        ledger: ledger.clone(),
         store,
         picture,
         metrics,
@@ -143,6 +152,7 @@ pub async fn start(settings: Settings, bus: Bus, stop: Stop) -> Result<Running, 
     let mut tasks = Tasks::new(stop.clone());
     start_picture(&mut tasks, &bus, catalogs, &keeper, &stop);
     start_grants(&mut tasks, &bus, grants, &stop);
+    tasks.start("ledger", ledger.keep(stop.clone()));
     tasks.start("streams", bus.keep_streams(stop.clone()));
     tasks.start("keeper", keeper.run(stop.clone()));
     tasks.start(

@@ -7,9 +7,13 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
-use proto::{Backend, Status};
+use proto::{Backend, Status, ledger::Act};
 
-use crate::{jobs::Submitted, problem::Problem, reconcile::Deed};
+use crate::{
+    admission::{Outcome, Submitted},
+    problem::Problem,
+    reconcile::Deed,
+};
 
 /// The gateway's metrics. Cloning gives another handle.
 #[derive(Debug, Clone, Default)]
@@ -41,7 +45,7 @@ impl Metrics {
         let metrics = Self::default();
         registry.register(
             "orchestrator_gateway_submissions",
-            "Calls that submit a job, by outcome: accepted, repeated, or the failure code",
+            "Calls that submit a job, by outcome: accepted, repeated, checked (a dry run), or the failure code",
             metrics.submissions.clone(),
         );
         registry.register(
@@ -58,10 +62,11 @@ impl Metrics {
     }
 
     /// Counts a call that submits a job.
-    pub fn count_submission(&self, submitted: &Result<Submitted, Problem>) {
-        let outcome = match submitted {
-            Ok(Submitted { repeated: false, .. }) => "accepted",
-            Ok(Submitted { repeated: true, .. }) => "repeated",
+    pub fn count_submission(&self, outcome: &Result<Outcome, Problem>) {
+        let outcome = match outcome {
+            Ok(Outcome::Accepted(Submitted { repeated: false, .. })) => "accepted",
+            Ok(Outcome::Accepted(Submitted { repeated: true, .. })) => "repeated",
+            Ok(Outcome::Checked(_)) => "checked",
             Err(problem) => problem.code.as_str(),
         };
         self.submissions.get_or_create(&Submission { outcome }).inc();
@@ -75,6 +80,18 @@ impl Metrics {
             Deed::PutToken(_) => "put_token",
             Deed::RenewToken(_) => "renew_token",
             Deed::RemoveToken(_) => "remove_token",
+        };
+        self.deeds.get_or_create(&Kind { kind }).inc();
+    }
+
+    /// Counts what was written about an account that nobody closed.
+    pub fn count_closing(&self, act: &Act) {
+        let kind = match act {
+            Act::Settle { .. } => "settle",
+            Act::Release { .. } => "release",
+            Act::Doubt { .. } => "doubt",
+            // not what a gateway does by itself
+            Act::Reserve(_) | Act::Start { .. } | Act::Withdraw { .. } | Act::Resolve { .. } => return,
         };
         self.deeds.get_or_create(&Kind { kind }).inc();
     }

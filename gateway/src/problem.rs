@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use proto::{Status, failure::FailureCode, lifecycle::Refusal, request::Fault, v1::Job};
-use runtime::{bus::BusError, records::ChangeError, store::StoreError, telemetry::chain};
+use proto::{Status, failure::FailureCode, lifecycle::Refusal, money::MicroDollars, request::Fault, v1::Job};
+use runtime::{
+    bus::BusError, ledger::LedgerError, records::ChangeError, store::StoreError, telemetry::chain,
+};
 
 /// What a caller waits before it tries again while the broker is away.
 const BROKER_RETRY: Duration = Duration::from_secs(2);
@@ -20,8 +22,23 @@ pub struct Problem {
     pub faults: Vec<Fault>,
     /// The job as it is, where that explains the refusal.
     pub job: Option<Box<Job>>,
+    /// The budget that does not allow it.
+    pub overrun: Option<Overrun>,
     /// When to try again.
     pub retry_after: Option<Duration>,
+}
+
+/// What would go over a budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overrun {
+    /// `total`, `day` or `key`.
+    pub scope: &'static str,
+    /// What may be spent.
+    pub limit: MicroDollars,
+    /// What is charged, set aside or unknown.
+    pub used: MicroDollars,
+    /// What was to be set aside.
+    pub wanted: MicroDollars,
 }
 
 impl Problem {
@@ -33,6 +50,7 @@ impl Problem {
             detail: detail.into(),
             faults: Vec::new(),
             job: None,
+            overrun: None,
             retry_after,
         }
     }
@@ -90,6 +108,16 @@ impl From<ChangeError> for Problem {
             }
             ChangeError::Contended(_) => Self::new(FailureCode::JobContended, error.to_string()),
             ChangeError::Bus(error) => error.into(),
+        }
+    }
+}
+
+impl From<LedgerError> for Problem {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Denied(denial) => denial.into(),
+            LedgerError::Contended => Self::new(FailureCode::JobContended, error.to_string()),
+            LedgerError::Bus(error) => error.into(),
         }
     }
 }

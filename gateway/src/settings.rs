@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use runtime::{
+    paid::PaidSettings,
     settings::{ByteSize, Reader},
     store::StoreSettings,
     timing::Timing,
@@ -20,6 +21,8 @@ pub struct Settings {
     pub max_fetch: ByteSize,
     /// How long a ComfyUI that is brought up may take until it serves.
     pub ignite_timeout: Duration,
+    /// Who may spend money, and how much.
+    pub paid: PaidSettings,
     /// Where artifacts are kept.
     pub store: StoreSettings,
     /// The times of the protocol.
@@ -49,6 +52,7 @@ impl Settings {
                 "5m",
                 "how long a ComfyUI that is brought up may take until it serves",
             ),
+            paid: PaidSettings::read(reader),
             store: StoreSettings::read(reader),
             timing: Timing::read(reader),
         };

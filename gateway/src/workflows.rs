@@ -134,7 +134,9 @@ impl Workflows {
     ) -> Result<(JobRequest, Option<Workflow>), Problem> {
         let comfyui = match &mut request.body {
             Some(Body::Comfyui(comfyui)) if !comfyui.workflow.is_empty() => comfyui,
-            Some(Body::Comfyui(_) | Body::Sketch(_)) | None => return Ok((request, None)),
+            Some(Body::Comfyui(_) | Body::Sketch(_) | Body::Flux(_) | Body::V0(_)) | None => {
+                return Ok((request, None));
+            }
         };
         if !comfyui.graph.is_empty() {
             return Err(Problem::invalid(vec![Fault {

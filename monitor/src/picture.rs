@@ -12,7 +12,7 @@ use proto::{
 };
 
 /// The backends that have series of their own, also while nothing happens there.
-pub(crate) const BACKENDS: [Backend; 2] = [Backend::Sketch, Backend::Comfyui];
+pub(crate) const BACKENDS: [Backend; 4] = [Backend::Sketch, Backend::Comfyui, Backend::Flux, Backend::V0];
 /// The states that have series of their own.
 pub(crate) const STATUSES: [Status; 6] = [
     Status::Created,

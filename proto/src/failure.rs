@@ -12,6 +12,8 @@ pub enum Verdict {
     Retry,
     /// Another attempt would end the same way.
     GiveUp,
+    /// No further attempt: a person has to find something out or put something right first.
+    AskPerson,
 }
 
 /// How much a failure matters to who runs the system.
@@ -309,6 +311,143 @@ failure_codes! {
         "ComfyUI answered in a way that is not understood",
         "Check that comfyui.url points at ComfyUI itself and not at a proxy's page.",
         "../../docs/codes/comfyui_protocol.md";
+    // Money, and services that cost money
+    GenerationDisabled = "generation_disabled", AskPerson, 403, PermissionDenied, Info,
+        "generation that costs money is switched off",
+        "Set ALLOW_GENERATION=true (paid.allow) for the gateway and the worker, and restart them.",
+        "../../docs/codes/generation_disabled.md";
+    BudgetExceeded = "budget_exceeded", AskPerson, 402, ResourceExhausted, Warning,
+        "the budget does not allow it",
+        "Wait for the next day, raise paid.budget_day, paid.budget_total or paid.budget_key, or ask for something cheaper.",
+        "../../docs/codes/budget_exceeded.md";
+    SpendUnpriced = "spend_unpriced", GiveUp, 422, FailedPrecondition, Info,
+        "the price table has no price for it",
+        "Set paid.unpriced to the amount that may be set aside for such a job, or choose another model.",
+        "../../docs/codes/spend_unpriced.md";
+    SpendUnreserved = "spend_unreserved", GiveUp, 409, FailedPrecondition, Error,
+        "nothing is set aside for a job that costs money",
+        "Submit it again; orchestrator spend shows what became of the reservation.",
+        "../../docs/codes/spend_unreserved.md";
+    SpendUnknown = "spend_unknown", GiveUp, 404, NotFound, Info,
+        "the ledger has nothing about this job",
+        "Check the id; only jobs that cost money are in the ledger.",
+        "../../docs/codes/spend_unknown.md";
+    SpendResolved = "spend_resolved", GiveUp, 409, FailedPrecondition, Info,
+        "there is nothing to resolve",
+        "Nothing needs to be done: it is known what became of the call.",
+        "../../docs/codes/spend_resolved.md";
+    OutcomeUnknown = "outcome_unknown", AskPerson, 409, FailedPrecondition, Error,
+        "it is not known whether a paid call went through",
+        "Look at the vendor's account, then say what became of it: orchestrator spend resolve <job>.",
+        "../../docs/codes/outcome_unknown.md";
+    FluxUnreachable = "flux_unreachable", Retry, 502, Unavailable, Warning,
+        "the FLUX service could not be reached",
+        "Check the network and flux.url; it is tried again by itself.",
+        "../../docs/codes/flux_unreachable.md";
+    FluxUnavailable = "flux_unavailable", Retry, 502, Unavailable, Warning,
+        "the FLUX service has trouble",
+        "Wait; it is tried again by itself. See the vendor's status page if it lasts.",
+        "../../docs/codes/flux_unavailable.md";
+    FluxBusy = "flux_busy", Retry, 429, ResourceExhausted, Info,
+        "the FLUX account has as many tasks as it may",
+        "Wait; it is tried again when a task has ended. flux.max_tasks should not be above the account's limit.",
+        "../../docs/codes/flux_busy.md";
+    FluxKeyRefused = "flux_key_refused", AskPerson, 403, PermissionDenied, Error,
+        "the FLUX service does not accept the key",
+        "Check BFL_API_KEY of the worker, restart it, and submit again.",
+        "../../docs/codes/flux_key_refused.md";
+    FluxCreditsExhausted = "flux_credits_exhausted", AskPerson, 402, ResourceExhausted, Error,
+        "the FLUX account has no credits",
+        "Add credits at the vendor, then retry the job.",
+        "../../docs/codes/flux_credits_exhausted.md";
+    FluxRequestRefused = "flux_request_refused", GiveUp, 422, InvalidArgument, Warning,
+        "the FLUX service does not accept the request",
+        "Correct what the message names and submit again.",
+        "../../docs/codes/flux_request_refused.md";
+    FluxModelUnknown = "flux_model_unknown", GiveUp, 404, NotFound, Warning,
+        "the FLUX service does not know the model",
+        "Choose another model; this one may have been withdrawn.",
+        "../../docs/codes/flux_model_unknown.md";
+    FluxRequestModerated = "flux_request_moderated", GiveUp, 422, InvalidArgument, Info,
+        "the FLUX service refused the prompt or an input picture",
+        "Change the prompt or the picture; nothing was charged.",
+        "../../docs/codes/flux_request_moderated.md";
+    FluxContentModerated = "flux_content_moderated", GiveUp, 422, InvalidArgument, Info,
+        "the FLUX service withheld the result",
+        "Try another seed or prompt; nothing was charged.",
+        "../../docs/codes/flux_content_moderated.md";
+    FluxTaskFailed = "flux_task_failed", Retry, 502, Internal, Warning,
+        "the FLUX service failed to make it",
+        "It is tried again by itself; nothing was charged.",
+        "../../docs/codes/flux_task_failed.md";
+    FluxTaskLost = "flux_task_lost", AskPerson, 502, NotFound, Error,
+        "the FLUX service does not know the task any more",
+        "Look at the vendor's account whether it was charged, then orchestrator spend resolve <job>.",
+        "../../docs/codes/flux_task_lost.md";
+    FluxSampleExpired = "flux_sample_expired", GiveUp, 502, NotFound, Error,
+        "the result was not fetched in time",
+        "Submit it again; results can be fetched for ten minutes only.",
+        "../../docs/codes/flux_sample_expired.md";
+    FluxGarbled = "flux_garbled", Retry, 502, Internal, Warning,
+        "the FLUX service answered something else than documented",
+        "It is tried again by itself; check flux.url, and whether a proxy is in between.",
+        "../../docs/codes/flux_garbled.md";
+    FluxAddressRefused = "flux_address_refused", AskPerson, 502, PermissionDenied, Error,
+        "the FLUX service named an address that is not asked",
+        "Check flux.url; addresses must be public and use https.",
+        "../../docs/codes/flux_address_refused.md";
+    V0Unreachable = "v0_unreachable", Retry, 502, Unavailable, Warning,
+        "v0 could not be reached",
+        "Check the network and v0.url; it is tried again by itself.",
+        "../../docs/codes/v0_unreachable.md";
+    V0Unavailable = "v0_unavailable", Retry, 502, Unavailable, Warning,
+        "v0 has trouble",
+        "Wait; it is tried again by itself.",
+        "../../docs/codes/v0_unavailable.md";
+    V0Busy = "v0_busy", Retry, 429, ResourceExhausted, Info,
+        "v0 wants fewer requests, or the chat is still generating",
+        "Wait; it is tried again by itself.",
+        "../../docs/codes/v0_busy.md";
+    V0KeyRefused = "v0_key_refused", AskPerson, 401, Unauthenticated, Error,
+        "v0 does not accept the key",
+        "Check V0_API_KEY of the worker, restart it, and submit again.",
+        "../../docs/codes/v0_key_refused.md";
+    V0Forbidden = "v0_forbidden", AskPerson, 403, PermissionDenied, Error,
+        "the v0 account may not do this",
+        "Check the plan and the team of the account; the API needs a paid plan.",
+        "../../docs/codes/v0_forbidden.md";
+    V0CreditsExhausted = "v0_credits_exhausted", AskPerson, 402, ResourceExhausted, Error,
+        "the v0 account has no credits",
+        "Add credits or enable automatic top-up at v0, then retry the job.",
+        "../../docs/codes/v0_credits_exhausted.md";
+    V0ChatUnknown = "v0_chat_unknown", GiveUp, 404, NotFound, Info,
+        "v0 does not know the chat",
+        "Check the id; the chat may be deleted or belong to another team.",
+        "../../docs/codes/v0_chat_unknown.md";
+    V0RequestRefused = "v0_request_refused", GiveUp, 422, InvalidArgument, Warning,
+        "v0 does not accept the request",
+        "Correct what the message names and submit again.",
+        "../../docs/codes/v0_request_refused.md";
+    V0TooLarge = "v0_too_large", GiveUp, 413, InvalidArgument, Info,
+        "the request is too large for v0",
+        "Shorten the prompt or use smaller pictures.",
+        "../../docs/codes/v0_too_large.md";
+    V0GenerationFailed = "v0_generation_failed", GiveUp, 502, Internal, Warning,
+        "v0 did not finish the site",
+        "Read the message, then continue the chat or submit again; v0 may have charged for it.",
+        "../../docs/codes/v0_generation_failed.md";
+    V0NeedsAnswer = "v0_needs_answer", GiveUp, 409, FailedPrecondition, Info,
+        "v0 asks something before it goes on",
+        "Read the chat at v0 and continue it with an answer.",
+        "../../docs/codes/v0_needs_answer.md";
+    V0Garbled = "v0_garbled", Retry, 502, Internal, Warning,
+        "v0 answered something else than documented",
+        "It is tried again by itself; check v0.url and v0.version, and whether a proxy is in between.",
+        "../../docs/codes/v0_garbled.md";
+    V0Unoffered = "v0_unoffered", GiveUp, 503, Unavailable, Info,
+        "no worker with a v0 key is here",
+        "Set V0_API_KEY for a worker and start it.",
+        "../../docs/codes/v0_unoffered.md";
 }
 
 impl FailureCode {

@@ -1,8 +1,12 @@
 //! Typed ids. Each is valid as a token of a NATS subject and as a segment of a URL and a file path.
 
+mod input;
+
 use std::{fmt, str::FromStr};
 
 use uuid::Uuid;
+
+pub use input::{InputId, InvalidReference};
 
 /// An id that is not of its form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -167,6 +171,9 @@ pub struct ArtifactId {
 }
 
 impl ArtifactId {
+    /// What refers to a result within a request: `artifact:<id>`.
+    pub const SCHEME: &str = "artifact:";
+
     /// Where it lies in the artifact store. A repeated upload overwrites itself.
     pub fn key(&self) -> String {
         format!("jobs/{}/{}/{}", self.job, self.attempt, self.index)
@@ -223,11 +230,6 @@ impl AssetId {
     /// Where the description of it lies in the artifact store.
     pub fn description_key(&self) -> String {
         format!("assets/{}.json", self.0)
-    }
-
-    /// Reads `asset:<id>`; `None` where the text is no reference at all.
-    pub fn from_reference(text: &str) -> Option<Result<Self, InvalidId>> {
-        text.strip_prefix(Self::SCHEME).map(str::parse)
     }
 }
 

@@ -15,8 +15,9 @@ use crate::{
     EventKind, Priority, Status,
     ids::{ClaimId, JobId},
     moment::{self, Millis, timestamp},
+    money::MicroDollars,
     request::{self, Accepted},
-    v1::{Artifact, Claim, Failure, Job, Substitution, Upstream},
+    v1::{Artifact, Claim, Failure, Job, Site, Substitution, Upstream},
 };
 
 /// Something that happens to a job.
@@ -61,11 +62,7 @@ pub enum Change {
         /// Whose claim.
         claim: ClaimId,
         /// What it made.
-        outputs: Vec<Artifact>,
-        /// All that made it, as a file.
-        recipe: Option<Artifact>,
-        /// What was used instead of what was asked for.
-        substitutions: Vec<Substitution>,
+        product: Product,
         /// How its time was spent.
         phases: Vec<Phase>,
     },
@@ -96,6 +93,39 @@ pub enum Change {
     },
     /// The deadline passed before the job was started.
     Expire,
+}
+
+/// What an attempt made.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Product {
+    /// The results, stored.
+    pub outputs: Vec<Artifact>,
+    /// All that made them, as a stored file.
+    pub recipe: Option<Artifact>,
+    /// What was used instead of what was asked for.
+    pub substitutions: Vec<Substitution>,
+    /// What the vendor took for it.
+    pub charge: Option<Charge>,
+    /// What a v0 job made beside its files.
+    pub site: Option<Site>,
+}
+
+impl From<Vec<Artifact>> for Product {
+    fn from(outputs: Vec<Artifact>) -> Self {
+        Self {
+            outputs,
+            ..Self::default()
+        }
+    }
+}
+
+/// What a vendor took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Charge {
+    /// How much.
+    pub amount: MicroDollars,
+    /// The vendor told no figure.
+    pub estimated: bool,
 }
 
 /// A part of an attempt's time.
@@ -205,15 +235,12 @@ pub fn apply(job: &Job, change: Change, now: Millis) -> Result<Job, Refusal> {
         }
         Change::Succeed {
             claim,
-            outputs,
-            recipe,
-            substitutions,
+            product,
             phases,
         } => {
             must_hold(job, claim)?;
             record_phases(&mut next, phases);
-            (next.outputs, next.recipe) = (outputs, recipe);
-            succeed(&mut next, substitutions, now);
+            succeed(&mut next, product, now);
         }
         Change::FailAttempt {
             claim,

@@ -1,16 +1,21 @@
 //! What a caller may ask for: every fault of a request at once, and the request with its defaults filled in.
 
-mod assets;
+mod inputs;
 
-pub use assets::assets;
+pub use inputs::inputs;
 
 use crate::{
-    Backend, comfyui,
-    ids::AssetId,
+    Backend, comfyui, flux,
+    ids::InputId,
     moment::{self, Millis},
+    money::Cost,
     subjects,
     topology::{MAX_INLINE_REQUEST_BYTES, MAX_SPEC_BYTES},
-    v1::{ComfyUiRequest, JobRequest, Model, SketchRequest, Substitution, job_request::Body, rehearsal::Act},
+    v0,
+    v1::{
+        ComfyUiRequest, FluxRequest, JobRequest, Model, SketchRequest, Substitution, V0Request,
+        job_request::Body, rehearsal::Act,
+    },
 };
 use prost::Message as _;
 
@@ -53,6 +58,10 @@ pub struct Accepted {
     pub substitutions: Vec<Substitution>,
     /// What a worker must have for it.
     pub needs: Vec<Model>,
+    /// Whether it costs money, as far as the request alone tells; graphs may, by the nodes that they have.
+    pub cost: Cost,
+    /// What a paid service would be sent, as JSON text, with the inputs as they are named in the request.
+    pub payload: String,
 }
 
 /// What the backend's part of a request comes to.
@@ -62,6 +71,8 @@ struct Part {
     summary: String,
     substitutions: Vec<Substitution>,
     needs: Vec<Model>,
+    cost: Cost,
+    payload: String,
 }
 
 /// Checks a request and fills in its defaults.
@@ -83,6 +94,8 @@ pub fn accept(request: JobRequest, seed: u64, now: Millis) -> Result<Accepted, V
         );
     }
     let mut request = request;
+    // a record is made of this, and would else say that it is not one
+    request.dry_run = false;
     check_frame(&mut request, now, &mut faults);
     let (backend, part) = match &mut request.body {
         Some(Body::Sketch(sketch)) => {
@@ -95,10 +108,12 @@ pub fn accept(request: JobRequest, seed: u64, now: Millis) -> Result<Accepted, V
             (Backend::Sketch, part)
         }
         Some(Body::Comfyui(comfyui)) => (Backend::Comfyui, check_comfyui(comfyui, seed, &mut faults)),
+        Some(Body::Flux(request)) => (Backend::Flux, check_flux(request, seed, &mut faults)),
+        Some(Body::V0(request)) => (Backend::V0, check_v0(request, &mut faults)),
         None => {
             faults.add(
                 "",
-                "name a backend: give an object `sketch` or `comfyui`".to_owned(),
+                "name a backend: give an object `sketch`, `comfyui`, `flux` or `v0`".to_owned(),
             );
             (Backend::Unspecified, Part::default())
         }
@@ -112,6 +127,8 @@ pub fn accept(request: JobRequest, seed: u64, now: Millis) -> Result<Accepted, V
             hash,
             substitutions: part.substitutions,
             needs: part.needs,
+            cost: part.cost,
+            payload: part.payload,
         })
     } else {
         Err(faults.0)
@@ -136,6 +153,11 @@ pub fn abridged(request: &JobRequest) -> Option<JobRequest> {
     match &mut short.body {
         Some(Body::Sketch(sketch)) => cut(&mut sketch.prompt),
         Some(Body::Comfyui(comfyui)) => abridge_comfyui(comfyui, cut),
+        Some(Body::Flux(flux)) => cut(&mut flux.prompt),
+        Some(Body::V0(v0)) => {
+            v0.changes.clear();
+            [&mut v0.prompt, &mut v0.system].into_iter().for_each(cut);
+        }
         None => {}
     }
     Some(short)
@@ -193,14 +215,9 @@ impl Faults {
         }
     }
 
-    fn asset(&mut self, pointer: &str, reference: &str) {
-        match AssetId::from_reference(reference) {
-            Some(Ok(_)) => {}
-            Some(Err(error)) => self.add(
-                pointer,
-                format!("{error}; upload the file and use the id that comes back"),
-            ),
-            None => self.add(pointer, "must be `asset:<id>` of an uploaded file".to_owned()),
+    fn input(&mut self, pointer: &str, reference: &str) {
+        if let Err(error) = reference.parse::<InputId>() {
+            self.add(pointer, error.to_string());
         }
     }
 }
@@ -251,7 +268,7 @@ fn check_sketch(sketch: &mut SketchRequest, seed: u64, faults: &mut Faults) {
     faults.number("/sketch/steps", &mut sketch.steps, 20, 1..=MAX_STEPS);
     sketch.seed.get_or_insert(seed);
     if !sketch.palette.is_empty() {
-        faults.asset("/sketch/palette", &sketch.palette);
+        faults.input("/sketch/palette", &sketch.palette);
     }
     if let Some(rehearsal) = &sketch.rehearsal {
         if Act::try_from(rehearsal.act).is_err() {
@@ -274,6 +291,45 @@ fn check_comfyui(comfyui: &mut ComfyUiRequest, seed: u64, faults: &mut Faults) -
             summary: comfyui::summary(comfyui, &plan),
             substitutions,
             needs: plan.needs,
+            ..Part::default()
+        },
+        Err(found) => {
+            faults.0.extend(found);
+            Part::default()
+        }
+    }
+}
+
+fn check_flux(request: &mut FluxRequest, seed: u64, faults: &mut Faults) -> Part {
+    flux::fill(request, seed);
+    match flux::plan(request) {
+        Ok(plan) => Part {
+            lane: subjects::ANY_LANE.to_owned(),
+            summary: flux::summary(request),
+            payload: plan.payload.to_string(),
+            cost: plan.price.map_or_else(
+                || Cost::Unpriced {
+                    model: request.model.clone(),
+                },
+                Cost::Priced,
+            ),
+            ..Part::default()
+        },
+        Err(found) => {
+            faults.0.extend(found);
+            Part::default()
+        }
+    }
+}
+
+fn check_v0(request: &mut V0Request, faults: &mut Faults) -> Part {
+    match v0::plan(request) {
+        Ok(plan) => Part {
+            lane: subjects::ANY_LANE.to_owned(),
+            summary: plan.summary,
+            payload: plan.payload.to_string(),
+            cost: plan.price.map_or(Cost::Free, Cost::Priced),
+            ..Part::default()
         },
         Err(found) => {
             faults.0.extend(found);

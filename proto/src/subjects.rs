@@ -23,6 +23,8 @@ pub const PREVIEWS: &str = "orch.preview.*";
 pub const WORKERS: &str = "orch.worker.*";
 /// All stored workflows.
 pub const WORKFLOWS: &str = "orch.workflow.*";
+/// All lines of the ledger.
+pub const LEDGER: &str = "orch.ledger.*";
 /// Asks any gateway for permission to upload an artifact.
 pub const GRANT_UPLOAD: &str = "orch.rpc.grant-upload";
 /// Asks any gateway where an asset can be fetched.
@@ -96,6 +98,11 @@ pub fn ownership(incarnation: Incarnation) -> String {
 /// Asks a worker about itself, its ComfyUI and its files.
 pub fn host(id: &WorkerId) -> String {
     format!("orch.host.{id}")
+}
+
+/// The ledger's lines about one job.
+pub fn ledger(job: &str) -> String {
+    format!("orch.ledger.{job}")
 }
 
 /// One stored workflow. Its name has been checked.

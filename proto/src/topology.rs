@@ -43,6 +43,8 @@ pub enum Kind {
     LastValue,
     /// Messages until they are acknowledged; also holds schedules.
     WorkQueue,
+    /// Every message, for ever; the server refuses to remove any.
+    Log,
 }
 
 /// The records of all jobs: the truth.
@@ -56,6 +58,8 @@ pub const PROGRESS: &str = "ORCH_PROGRESS";
 /// Last announcement of each worker.
 pub const WORKERS: &str = "ORCH_WORKERS";
 
+/// What was set aside, spent and given back.
+pub const LEDGER: &str = "ORCH_LEDGER";
 /// Workflows that people keep.
 pub const WORKFLOWS: &str = "ORCH_WORKFLOWS";
 
@@ -127,6 +131,18 @@ pub const STREAMS: &[Stream] = &[
         max_age: Duration::from_secs(30),
         max_bytes: 64 * MIB,
         max_message_bytes: 512 * KIB,
+        immutable: false,
+        marker_ttl: None,
+        compressed: false,
+    },
+    Stream {
+        name: LEDGER,
+        subjects: &[subjects::LEDGER],
+        kind: Kind::Log,
+        memory: false,
+        max_age: Duration::ZERO,
+        max_bytes: -1,
+        max_message_bytes: 8 * KIB,
         immutable: false,
         marker_ttl: None,
         compressed: false,

@@ -108,6 +108,7 @@ fn named(model: &Model) -> String {
 /// How near one worker is to taking one job, from far to near.
 enum Standing<'a> {
     OtherBackend,
+    Unset(&'a str),
     Draining,
     OtherModels,
     Lacking(Lack<'a>),
@@ -120,17 +121,19 @@ impl Standing<'_> {
     const fn rank(&self) -> u8 {
         match self {
             Self::OtherBackend => 0,
-            Self::Draining => 1,
-            Self::Unhealthy(_) => 2,
-            Self::OtherModels | Self::Lacking(_) => 3,
-            Self::Busy => 4,
-            Self::Free => 5,
+            Self::Unset(_) => 1,
+            Self::Draining => 2,
+            Self::Unhealthy(_) => 3,
+            Self::OtherModels | Self::Lacking(_) => 4,
+            Self::Busy => 5,
+            Self::Free => 6,
         }
     }
 
     const fn reason(&self) -> &'static str {
         match self {
             Self::OtherBackend
+            | Self::Unset(_)
             | Self::Draining
             | Self::OtherModels
             | Self::Lacking(_)
@@ -143,6 +146,7 @@ impl Standing<'_> {
         let backend = job.backend().as_str_name();
         match self {
             Self::OtherBackend => format!("no worker offers {backend}; start one that does"),
+            Self::Unset(reason) => format!("worker {worker} does not offer {backend}: {reason}"),
             Self::Draining => format!("worker {worker} offers {backend} but is stopping"),
             Self::OtherModels => format!("worker {worker} offers {backend} but does not have the model"),
             Self::Lacking(Lack::Absent(need)) => format!("worker {worker} lacks {}", named(need)),
@@ -166,7 +170,9 @@ fn standing<'a>(job: &'a Job, worker: &'a Worker) -> Standing<'a> {
         .iter()
         .find(|offer| offer.backend() == job.backend())
     else {
-        return Standing::OtherBackend;
+        let mut unset = worker.not_offered.iter();
+        let unset = unset.find(|missing| missing.backend() == job.backend());
+        return unset.map_or(Standing::OtherBackend, |missing| Standing::Unset(&missing.reason));
     };
     if worker.draining {
         Standing::Draining
@@ -196,6 +202,7 @@ fn serves_lane(offer: &BackendOffer, job: &Job) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::v1::MissingBackend;
 
     fn job(lane: &str) -> Job {
         Job {
@@ -244,6 +251,33 @@ mod tests {
         assert_eq!(
             reason(&job("m"), &[worker(Backend::Comfyui, &["m"], 1)]),
             "busy: all workers that can serve it are busy"
+        );
+    }
+
+    #[test]
+    fn what_would_have_to_be_set_is_named() {
+        let job = Job {
+            backend: Backend::Flux.into(),
+            ..job("_")
+        };
+        let far = worker(Backend::Sketch, &["_"], 0);
+        let unset = Worker {
+            not_offered: vec![MissingBackend {
+                backend: Backend::Flux.into(),
+                reason: "BFL_API_KEY is not set".into(),
+            }],
+            ..far.clone()
+        };
+        let told = "unservable: worker w1 does not offer flux: BFL_API_KEY is not set";
+        assert_eq!(reason(&job, &[far.clone(), unset.clone()]), told);
+        assert_eq!(reason(&job, &[unset.clone(), far]), told);
+        let stopping = Worker {
+            draining: true,
+            ..worker(Backend::Flux, &["_"], 0)
+        };
+        assert_eq!(
+            reason(&job, &[stopping, unset]),
+            "unservable: worker w1 offers flux but is stopping"
         );
     }
 

@@ -1,5 +1,6 @@
 //! The connection to NATS: one a process, checked at start, honest about being away.
 
+mod following;
 mod last;
 mod streams;
 
@@ -15,6 +16,9 @@ use async_nats::{
 };
 use bytes::Bytes;
 use tokio::sync::watch;
+
+pub(crate) use following::{Follower, Listener, Told};
+pub(crate) use last::Last;
 
 use crate::{
     settings::{Reader, Secret},

@@ -14,7 +14,13 @@ pub use value::{ByteSize, Secret, Setting};
 use sources::Sources;
 
 /// Environment variables beside `ORCHESTRATOR_*` that set a key, because the world knows them by that name.
-const FAMILIAR_NAMES: &[(&str, &str)] = &[("nats.url", "NATS_URL"), ("log.filter", "RUST_LOG")];
+const FAMILIAR_NAMES: &[(&str, &str)] = &[
+    ("nats.url", "NATS_URL"),
+    ("log.filter", "RUST_LOG"),
+    ("paid.allow", "ALLOW_GENERATION"),
+    ("flux.key", "BFL_API_KEY"),
+    ("v0.key", "V0_API_KEY"),
+];
 /// Keys whose environment variables are set by tests and never read as settings.
 const TEST_PREFIX: &str = "ORCHESTRATOR_TEST_";
 

@@ -71,6 +71,7 @@ impl Announcer {
             running: self.desk.roster.running(),
             draining: self.desk.stop.is_cancelled(),
             stopped,
+            not_offered: self.desk.not_offered.clone(),
         };
         live::announce(self.desk.records.bus(), &self.desk.worker, &worker).await;
     }

@@ -128,6 +128,7 @@ impl<'a> Attempt<'a> {
             claim: held.claim,
             request,
             upstream: held.job.upstream.clone(),
+            spend: held.job.spend.clone(),
             reporter: reporter.clone(),
             uploads: Uploads {
                 depot: desk.depot.clone(),

@@ -11,7 +11,9 @@ use runtime::tasks::Stop;
 
 use crate::{
     comfyui::Comfyui,
+    flux::Flux,
     sketching::Sketching,
+    v0::V0,
     work::{Outcome, Work},
 };
 
@@ -22,6 +24,10 @@ pub enum Backend {
     Sketch(Sketching),
     /// A ComfyUI on this host.
     Comfyui(Arc<Comfyui>),
+    /// Black Forest Labs' service.
+    Flux(Box<Flux>),
+    /// Vercel's v0.
+    V0(Box<V0>),
 }
 
 impl Backend {
@@ -30,6 +36,8 @@ impl Backend {
         match self {
             Self::Sketch(_) => Kind::Sketch,
             Self::Comfyui(_) => Kind::Comfyui,
+            Self::Flux(_) => Kind::Flux,
+            Self::V0(_) => Kind::V0,
         }
     }
 
@@ -38,6 +46,8 @@ impl Backend {
         match self {
             Self::Sketch(sketch) => sketch.slots(),
             Self::Comfyui(comfyui) => comfyui.slots(),
+            Self::Flux(flux) => flux.slots(),
+            Self::V0(v0) => v0.slots(),
         }
     }
 
@@ -46,22 +56,27 @@ impl Backend {
         match self {
             Self::Sketch(sketch) => sketch.offer(),
             Self::Comfyui(comfyui) => comfyui.offer(),
+            Self::Flux(flux) => flux.offer(),
+            Self::V0(v0) => v0.offer(),
         }
     }
 
     /// Keeps what [`Backend::offer`] says up to date; does not end.
     pub async fn keep_offer(&self) {
         match self {
-            Self::Sketch(_) => std::future::pending().await,
+            Self::Sketch(_) | Self::Flux(_) | Self::V0(_) => std::future::pending().await,
             Self::Comfyui(comfyui) => comfyui.keep_offer().await,
         }
     }
 
-    /// Looks after the process behind it until `stop`, which is triggered after the last attempt.
+    /// Looks after what outlives its attempts, such as a process or paid tasks, until `stop`, which is triggered
+    /// after the last attempt.
     pub async fn keep_host(&self, stop: Stop) {
         match self {
             Self::Sketch(_) => {}
             Self::Comfyui(comfyui) => comfyui.keep_host(stop).await,
+            Self::Flux(flux) => flux.keep(stop).await,
+            Self::V0(v0) => v0.keep(stop).await,
         }
     }
 
@@ -73,6 +88,8 @@ impl Backend {
         match self {
             Self::Sketch(sketch) => sketch.run(work).await,
             Self::Comfyui(comfyui) => comfyui.run(work).await,
+            Self::Flux(flux) => flux.run(work).await,
+            Self::V0(v0) => v0.run(work).await,
         }
     }
 }

@@ -20,6 +20,7 @@ mod offer;
 mod outputs;
 mod pace;
 mod patience;
+mod paying;
 mod post;
 mod quarantine;
 mod recipe;
@@ -37,10 +38,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use connectors::comfyui::{Client, Options};
 use futures::FutureExt as _;
 use proto::{
+    UpstreamPhase,
     failure::FailureCode,
     lifecycle,
     moment::timestamp,
-    v1::{BackendOffer, Failure, Upstream, job_request::Body},
+    v1::{BackendOffer, ComfyUiRequest, Failure, Upstream, job_request::Body},
 };
 use runtime::{clock, tasks::Stop, telemetry::chain};
 use tracing::Instrument as _;
@@ -50,6 +52,7 @@ pub use settings::ComfyuiSettings;
 
 use crate::{
     host::{Host, HostHandle, Poison, Probe, host},
+    paid::Cashier,
     work::{Outcome, Work},
 };
 use offer::Showcase;
@@ -82,6 +85,8 @@ pub struct Comfyui {
     owner: Mutex<Option<Host>>,
     vitals: Vitals,
     paces: Paces,
+    /// For graphs that cost money; absent where such are not run.
+    cashier: Option<Arc<Cashier>>,
 }
 
 impl Comfyui {
@@ -89,7 +94,7 @@ impl Comfyui {
     ///
     /// # Errors
     /// If the address cannot be one of a ComfyUI.
-    pub fn new(settings: ComfyuiSettings) -> Result<Self, ComfyuiError> {
+    pub fn new(settings: ComfyuiSettings, cashier: Option<Cashier>) -> Result<Self, ComfyuiError> {
         connectors::install_tls();
         // how large a result may be is decided where it is stored
         let options = Options {
@@ -107,6 +112,7 @@ impl Comfyui {
             owner: Mutex::new(Some(owner)),
             vitals: Vitals::new(settings.hung_after),
             paces: Paces::default(),
+            cashier: cashier.map(Arc::new),
             settings,
         })
     }
@@ -179,11 +185,23 @@ impl Comfyui {
         let Some(Body::Comfyui(request)) = &work.request.body else {
             return Err(FailureCode::WorkerRefused.failure("the job is not for ComfyUI"));
         };
+        let paid = paying::paid_classes(request, &self.showcase.catalog().paid);
+        if paid.is_empty() {
+            self.attempt(request, &work, false).await
+        } else {
+            self.pay(&paid, request, &work).await
+        }
+    }
+}
+
+impl Comfyui {
+    async fn attempt(&self, request: &ComfyUiRequest, work: &Work, is_paid: bool) -> Outcome {
         let errand = Errand {
             request,
             tag: format!("{}-{}", work.id, work.attempt),
             prompt: work.claim.uuid(),
             earlier: work.upstream.as_ref(),
+            is_paid,
             origin: Origin {
                 job: Some(work.id),
                 attempt: work.attempt,
@@ -205,7 +223,7 @@ impl Comfyui {
                 paces: &self.paces,
                 vitals: &self.vitals,
             },
-            record: self.record(&work),
+            record: self.record(work, is_paid),
         };
         // large, and kept off the stack of everybody who waits for it
         let span = tracing::info_span!("comfyui", job.id = %work.id, attempt.number = work.attempt);
@@ -217,18 +235,24 @@ impl Comfyui {
         }
         outcome
     }
-}
 
-impl Comfyui {
     /// What an attempt asks of its job's record.
-    fn record<'a>(&'a self, work: &'a Work) -> Record<'a> {
+    fn record<'a>(&'a self, work: &'a Work, is_paid: bool) -> Record<'a> {
+        // nobody can ask ComfyUI what a paid run did that it has lost
+        let phase = if is_paid {
+            UpstreamPhase::Submitting
+        } else {
+            UpstreamPhase::Submitted
+        };
         Record {
-            note: Box::new(|prompt, substitutions| {
+            note: Box::new(move |prompt, substitutions| {
                 work.note_upstream(Upstream {
                     task_id: prompt.to_string(),
                     place: self.client.origin(),
                     at: Some(timestamp(clock::now())),
                     substitutions,
+                    phase: phase.into(),
+                    ..Upstream::default()
                 })
                 .boxed()
             }),

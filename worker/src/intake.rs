@@ -5,8 +5,10 @@ use std::{sync::Arc, time::Duration};
 use proto::{
     Backend as Kind,
     ids::{Incarnation, WorkerId},
+    v1::MissingBackend,
 };
 use runtime::{
+    ledger::Ledger,
     queue::{Delivery, Intake, Queue, Taken},
     records::Records,
     tasks::{Stop, panic_message},
@@ -35,6 +37,8 @@ pub struct Desk {
     pub records: Records,
     /// The queue.
     pub queue: Queue,
+    /// What was set aside and spent; followed where something here costs money.
+    pub ledger: Ledger,
     /// What runs.
     pub roster: Roster,
     /// Where files go and come from.
@@ -47,6 +51,8 @@ pub struct Desk {
     pub attempts: AttemptSettings,
     /// Claims of others that may be dead.
     pub suspicions: Suspicions,
+    /// Backends that would be offered if something were set.
+    pub not_offered: Vec<MissingBackend>,
     /// Told when the worker is about to stop; attempts hand back when their grace is over.
     pub stop: Stop,
 }
@@ -147,7 +153,7 @@ impl Line {
 
 async fn handle(desk: Arc<Desk>, backend: Arc<Backend>, delivery: Delivery) {
     if let Some(held) = claim::take(&desk, &backend.offer(), delivery).await {
-        attempt::run(desk, backend, held).await;
+        Box::pin(attempt::run(desk, backend, held)).await;
     }
 }
 

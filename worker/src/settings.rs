@@ -2,11 +2,16 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use proto::{Backend, ids::WorkerId};
-use runtime::{settings::Reader, store::StoreSettings, timing::Timing};
+use proto::{Backend, ids::WorkerId, v1::MissingBackend};
+use runtime::{
+    paid::PaidSettings,
+    settings::{Reader, Secret},
+    store::StoreSettings,
+    timing::Timing,
+};
 use url::Url;
 
-use crate::comfyui::ComfyuiSettings;
+use crate::{comfyui::ComfyuiSettings, flux::FluxSettings, v0::V0Settings};
 
 /// The worker's settings.
 #[derive(Debug, Clone)]
@@ -21,6 +26,12 @@ pub struct Settings {
     pub sketch: Option<SketchSettings>,
     /// ComfyUI, if there is one.
     pub comfyui: Option<ComfyuiSettings>,
+    /// Black Forest Labs' service.
+    pub flux: FluxSettings,
+    /// Vercel's v0.
+    pub v0: V0Settings,
+    /// Whether jobs that cost money are run.
+    pub paid: PaidSettings,
     /// The times of the protocol.
     pub timing: Timing,
     /// How one attempt is treated.
@@ -51,6 +62,10 @@ pub enum CrashPoint {
     Nowhere,
     /// After the job was claimed.
     Claimed,
+    /// After the record said that a paid call is about to be made, before it was.
+    Asking,
+    /// After a paid call was answered, before the record says so.
+    Answered,
     /// After the backend finished and the files were stored.
     Stored,
     /// After the outcome was recorded, before the token was acknowledged.
@@ -67,15 +82,20 @@ impl CrashPoint {
     }
 
     fn read(reader: &mut Reader) -> Self {
-        let meaning = "for drills: the process dies at this point: claimed, stored, recorded or nowhere";
+        let meaning = "for drills: the process dies at this point: claimed, asking, answered, stored, recorded or nowhere";
         let text: String = reader.get("worker.crash_at", "nowhere", meaning);
         match text.as_str() {
             "nowhere" => Self::Nowhere,
             "claimed" => Self::Claimed,
+            "asking" => Self::Asking,
+            "answered" => Self::Answered,
             "stored" => Self::Stored,
             "recorded" => Self::Recorded,
             _ => {
-                reader.fault("worker.crash_at", "must be claimed, stored, recorded or nowhere");
+                reader.fault(
+                    "worker.crash_at",
+                    "must be claimed, asking, answered, stored, recorded or nowhere",
+                );
                 Self::Nowhere
             }
         }
@@ -107,13 +127,16 @@ impl Settings {
             store: StoreSettings::read_for_worker(reader),
             sketch: SketchSettings::read(reader),
             comfyui: ComfyuiSettings::read(reader),
+            flux: FluxSettings::read(reader),
+            v0: V0Settings::read(reader),
+            paid: PaidSettings::read(reader),
             timing: Timing::read(reader),
             attempts: AttemptSettings::read(reader),
         };
-        if settings.sketch.is_none() && settings.comfyui.is_none() {
+        if settings.backends().is_empty() {
             reader.fault(
                 "sketch.enabled",
-                "the worker has no backend: enable sketch or set comfyui.url",
+                "the worker has no backend: enable sketch, set comfyui.url, or a key and paid.allow",
             );
         }
         settings
@@ -121,11 +144,56 @@ impl Settings {
 
     /// The backends that are configured.
     pub fn backends(&self) -> Vec<Backend> {
-        let sketch = self.sketch.is_some().then_some(Backend::Sketch);
-        sketch
+        [
+            (Backend::Sketch, self.sketch.is_some()),
+            (Backend::Comfyui, self.comfyui.is_some()),
+            (Backend::Flux, self.flux_key().is_some()),
+            (Backend::V0, self.v0_key().is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(backend, is_there)| is_there.then_some(backend))
+        .collect()
+    }
+
+    /// The key for FLUX, where it may be used.
+    pub fn flux_key(&self) -> Option<&Secret> {
+        self.flux.key.as_ref().filter(|_| self.paid.allow)
+    }
+
+    /// The key for v0, where it may be used.
+    pub fn v0_key(&self) -> Option<&Secret> {
+        self.v0.key.as_ref().filter(|_| self.paid.allow)
+    }
+
+    /// Backends that would be offered if something were set, and what.
+    pub fn not_offered(&self) -> Vec<MissingBackend> {
+        let flux = self.why_not(self.flux.key.as_ref(), "BFL_API_KEY", "https://dashboard.bfl.ai");
+        let v0_keys = "https://v0.app/chat/settings/keys";
+        let v0 = self.why_not(self.v0.key.as_ref(), "V0_API_KEY", v0_keys);
+        let reasons = [(Backend::Flux, flux), (Backend::V0, v0)];
+        reasons
             .into_iter()
-            .chain(self.comfyui.is_some().then_some(Backend::Comfyui))
+            .filter_map(|(backend, reason)| {
+                Some(MissingBackend {
+                    backend: backend.into(),
+                    reason: reason?,
+                })
+            })
             .collect()
+    }
+
+    /// Why a service that costs money is not offered.
+    fn why_not(&self, key: Option<&Secret>, name: &str, place: &str) -> Option<String> {
+        if key.is_none() {
+            Some(format!("{name} is not set; get one at {place}"))
+        } else if self.paid.allow {
+            None
+        } else {
+            Some(
+                "generation that costs money is switched off here; set ALLOW_GENERATION=true (paid.allow)"
+                    .to_owned(),
+            )
+        }
     }
 
     /// Where ComfyUI is, if there is one.

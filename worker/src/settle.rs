@@ -78,9 +78,7 @@ fn change(desk: &Desk, held: &Held, end: End, phases: Vec<Phase>) -> Option<Chan
     match end {
         End::Ran(Ok(product)) => Some(Change::Succeed {
             claim,
-            outputs: product.outputs,
-            recipe: product.recipe,
-            substitutions: product.substitutions,
+            product,
             phases,
         }),
         End::Ran(Err(failure)) => {

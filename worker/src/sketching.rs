@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proto::{
     Backend as Kind,
     failure::FailureCode,
-    ids::AssetId,
+    ids::InputId,
     subjects,
     v1::{BackendOffer, Failure, Rehearsal, SketchRequest, job_request::Body, rehearsal::Act},
 };
@@ -124,12 +124,12 @@ async fn misbehave(act: Act, work: &Work) -> Result<(), Failure> {
 }
 
 async fn recipe(request: &SketchRequest, work: &Work) -> Result<Recipe, Failure> {
-    let palette_from = match AssetId::from_reference(&request.palette) {
+    let palette_from = match InputId::from_reference(&request.palette) {
         None => None,
         Some(Err(error)) => return Err(FailureCode::InputMissing.failure(error.to_string())),
-        Some(Ok(asset)) => {
+        Some(Ok(input)) => {
             work.reporter.phase("loading", "fetching the palette");
-            let picture = work.uploads.read_input(&asset).await?;
+            let picture = work.uploads.read_input(&input).await?;
             let colours = blocking(move || palette_of(&picture)).await?;
             Some(colours.map_err(|error| {
                 FailureCode::InputMissing.failure(format!("the palette cannot be read: {error}"))

@@ -7,11 +7,13 @@ use prometheus_client::registry::Registry;
 use proto::{
     failure::FailureCode,
     ids::{Incarnation, WorkerId},
+    v1::{HostCall, host_call::Call},
 };
 use runtime::{
     admin::{self, Readiness},
     bus::Bus,
     calls, clock,
+    ledger::Ledger,
     queue::Queue,
     records::Records,
     store::OpenError,
@@ -25,11 +27,14 @@ use crate::{
     backend::Backend,
     claim::Suspicions,
     comfyui::{self, Comfyui, ComfyuiError},
+    flux::Flux,
     intake::{Desk, Line},
     metrics::Metrics,
+    paid::Cashier,
     roster::Roster,
     sketching::Sketching,
     uploads::Depot,
+    v0::{self, V0},
 };
 
 /// Why the worker could not start.
@@ -56,6 +61,9 @@ pub enum StartError {
     /// ComfyUI's settings cannot be used.
     #[error("comfyui cannot be used")]
     Comfyui(#[from] ComfyuiError),
+    /// v0's settings cannot be used.
+    #[error("v0 cannot be used")]
+    V0(#[from] connectors::v0::Error),
 }
 
 /// Time for the last words after the attempts have ended.
@@ -79,10 +87,11 @@ pub async fn start(settings: Settings, bus: Bus, stop: Stop) -> Result<Running, 
         None => None,
     };
     let desk = Arc::new(desk(&settings, &bus, incarnation, metrics, &stop)?);
-    let backends = backends(&settings)?;
+    let backends = backends(&settings, &desk)?;
     let mut tasks = Tasks::new(stop.clone());
     tasks.start("streams", bus.clone().keep_streams(stop.clone()));
-    start_work(&mut tasks, &desk, backends, &stop);
+    tell_missing(&desk);
+    start_work(&mut tasks, &desk, backends, settings.paid.allow, &stop);
     let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
     if let Some(listener) = listener {
         tasks.start(
@@ -115,17 +124,27 @@ fn desk(
         incarnation,
         records: Records::new(bus.clone(), settings.timing.retention),
         queue: Queue::new(bus.clone(), settings.timing.lane()),
+        ledger: Ledger::new(bus.clone()),
         roster: Roster::default(),
         depot: depot(settings, bus)?,
         metrics,
         timing: settings.timing,
         attempts: settings.attempts,
         suspicions: Suspicions::default(),
+        not_offered: settings.not_offered(),
         stop: stop.clone(),
     })
 }
 
-fn start_work(tasks: &mut Tasks, desk: &Arc<Desk>, backends: Vec<Backend>, stop: &Stop) {
+/// A key that is not set is told to who looks for it.
+fn tell_missing(desk: &Desk) {
+    for missing in &desk.not_offered {
+        let backend = missing.backend().as_str_name();
+        tracing::info!(worker.id = %desk.worker, job.backend = backend, "not offered: {}", missing.reason);
+    }
+}
+
+fn start_work(tasks: &mut Tasks, desk: &Arc<Desk>, backends: Vec<Backend>, pays: bool, stop: &Stop) {
     // the voice outlives the work: while attempts end, they still have to be answered for
     let silence = Stop::new();
     // what runs behind a backend outlives the work on it
@@ -157,6 +176,9 @@ fn start_work(tasks: &mut Tasks, desk: &Arc<Desk>, backends: Vec<Backend>, stop:
                 () = backend.keep_offer() => {}
             }
         });
+    }
+    if pays {
+        tasks.start("ledger", desk.ledger.clone().keep(silence.clone()));
     }
     tasks.start("calls", answer_calls(desk.clone(), &announced, silence.clone()));
     let announcer = Announcer {
@@ -190,18 +212,21 @@ fn answer_calls(
     backends: &[(Arc<Backend>, watch::Receiver<usize>)],
     stop: Stop,
 ) -> impl Future<Output = ()> + use<> {
-    let comfyui = backends.iter().find_map(|(backend, _)| match backend.as_ref() {
-        Backend::Comfyui(comfyui) => Some(comfyui.clone()),
-        Backend::Sketch(_) => None,
-    });
+    let (mut comfyui, mut v0) = (None, None);
+    for (backend, _) in backends {
+        match backend.as_ref() {
+            Backend::Comfyui(found) => comfyui = Some(found.clone()),
+            Backend::V0(_) => v0 = Some(backend.clone()),
+            Backend::Sketch(_) | Backend::Flux(_) => {}
+        }
+    }
     async move {
-        let answer = |call| {
-            if let Some(comfyui) = &comfyui {
-                comfyui::answer(comfyui.clone(), call).left_stream()
-            } else {
-                let refusal = calls::failed(FailureCode::HostRefused, "this worker has no ComfyUI");
-                stream::iter([refusal]).right_stream()
-            }
+        let refuse = |code, message| stream::iter([calls::failed(code, message)]).boxed();
+        let answer = |call: HostCall| match (call.call, &comfyui, &v0) {
+            (Some(Call::V0(call)), _, Some(v0)) => v0::answer(v0.clone(), call).boxed(),
+            (Some(Call::V0(_)), _, None) => refuse(FailureCode::V0Unoffered, "this worker does not offer v0"),
+            (call, Some(comfyui), _) => comfyui::answer(comfyui.clone(), HostCall { call }).boxed(),
+            (_, None, _) => refuse(FailureCode::HostRefused, "this worker has no ComfyUI"),
         };
         calls::answer_host(desk.records.bus().clone(), &desk.worker, stop, answer).await;
     }
@@ -254,13 +279,23 @@ fn depot(settings: &Settings, bus: &Bus) -> Result<Depot, StartError> {
     })
 }
 
-fn backends(settings: &Settings) -> Result<Vec<Backend>, StartError> {
+fn backends(settings: &Settings, desk: &Desk) -> Result<Vec<Backend>, StartError> {
+    let cashier = || Cashier::new(desk);
     let mut backends = Vec::new();
     if let Some(sketch) = settings.sketch {
         backends.push(Backend::Sketch(Sketching::new(sketch)));
     }
     if let Some(comfyui) = settings.comfyui.clone() {
-        backends.push(Backend::Comfyui(Arc::new(Comfyui::new(comfyui)?)));
+        let cashier = settings.paid.allow.then(cashier);
+        backends.push(Backend::Comfyui(Arc::new(Comfyui::new(comfyui, cashier)?)));
+    }
+    if let Some(key) = settings.flux_key() {
+        let flux = Flux::new(settings.flux.clone(), key.reveal(), cashier())?;
+        backends.push(Backend::Flux(Box::new(flux)));
+    }
+    if let Some(key) = settings.v0_key() {
+        let v0 = V0::new(settings.v0.clone(), key.reveal(), cashier())?;
+        backends.push(Backend::V0(Box::new(v0)));
     }
     Ok(backends)
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use proto::{
     failure::FailureCode,
-    ids::{ArtifactId, AssetId, ClaimId, JobId},
+    ids::{ArtifactId, ClaimId, InputId, JobId},
     v1::{Artifact, AssetGrantRequest, Failure, UploadGrantRequest},
 };
 use reqwest::{Body, StatusCode, header::CONTENT_LENGTH};
@@ -132,24 +132,32 @@ impl Uploads {
         })
     }
 
-    /// Opens an uploaded input.
+    /// Opens an input: an upload, or a result of an earlier job.
     ///
     /// # Errors
     /// `input_missing` where there is no such input, `store_unavailable` where it cannot be fetched now.
     pub async fn open_input(
         &self,
-        asset: &AssetId,
+        input: &InputId,
     ) -> Result<BoxStream<'static, Result<Bytes, Failure>>, Failure> {
-        let missing = || FailureCode::InputMissing.failure(format!("the uploaded file {asset} is not there"));
+        let missing =
+            || FailureCode::InputMissing.failure(format!("the file {input} is not there, or no more"));
         match &self.depot {
-            Depot::Store(store) => match store.get(&asset.key(), None).await {
+            Depot::Store(store) => match store.get(&input.key(), None).await {
                 Ok(content) => Ok(content.stream.map_err(|error| unavailable(&error)).boxed()),
                 Err(StoreError::Missing(_)) => Err(missing()),
                 Err(error) => Err(unavailable(&error)),
             },
             Depot::Gateway { bus, http, .. } => {
-                let request = AssetGrantRequest {
-                    asset: asset.to_string(),
+                let request = match input {
+                    InputId::Asset(asset) => AssetGrantRequest {
+                        asset: asset.to_string(),
+                        artifact: String::new(),
+                    },
+                    InputId::Artifact(artifact) => AssetGrantRequest {
+                        asset: String::new(),
+                        artifact: artifact.to_string(),
+                    },
                 };
                 let grant = calls::ask_for_asset(bus, &request).await.ok_or_else(no_gateway)?;
                 let response = http
@@ -171,17 +179,17 @@ impl Uploads {
         }
     }
 
-    /// Reads a small uploaded input whole.
+    /// Reads a small input whole.
     ///
     /// # Errors
     /// As [`Uploads::open_input`]; `input_missing` also where it is too large for its purpose.
-    pub async fn read_input(&self, asset: &AssetId) -> Result<Vec<u8>, Failure> {
-        let mut stream = self.open_input(asset).await?;
+    pub async fn read_input(&self, input: &InputId) -> Result<Vec<u8>, Failure> {
+        let mut stream = self.open_input(input).await?;
         let mut content = Vec::new();
         while let Some(chunk) = stream.try_next().await? {
             content.extend_from_slice(&chunk);
             if content.len() > MAX_INPUT_BYTES {
-                let message = format!("the uploaded file {asset} is larger than {MAX_INPUT_BYTES} bytes");
+                let message = format!("the file {input} is larger than {MAX_INPUT_BYTES} bytes");
                 return Err(FailureCode::InputMissing.failure(message));
             }
         }

@@ -4,7 +4,7 @@ use proto::{
     failure::FailureCode,
     ids::{ClaimId, JobId},
     lifecycle::Change,
-    v1::{Artifact, Failure, JobRequest, Substitution, Upstream},
+    v1::{Failure, JobRequest, Spend, Upstream},
 };
 use runtime::{
     records::{ChangeError, Records},
@@ -14,28 +14,10 @@ use runtime::{
 
 use crate::{report::Reporter, uploads::Uploads};
 
+pub use proto::lifecycle::Product;
+
 /// What became of an attempt on a backend.
 pub type Outcome = Result<Product, Failure>;
-
-/// What an attempt made.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Product {
-    /// The results, stored.
-    pub outputs: Vec<Artifact>,
-    /// All that made them, as a stored file.
-    pub recipe: Option<Artifact>,
-    /// What was used instead of what was asked for.
-    pub substitutions: Vec<Substitution>,
-}
-
-impl From<Vec<Artifact>> for Product {
-    fn from(outputs: Vec<Artifact>) -> Self {
-        Self {
-            outputs,
-            ..Self::default()
-        }
-    }
-}
 
 /// One attempt, as a backend sees it.
 #[derive(Debug)]
@@ -50,6 +32,8 @@ pub struct Work {
     pub request: JobRequest,
     /// What an earlier attempt asked another service to do.
     pub upstream: Option<Upstream>,
+    /// What was set aside for it, where it costs money.
+    pub spend: Option<Spend>,
     /// Takes progress and previews. Without a report for `worker.stall_timeout` the attempt is ended.
     pub reporter: Reporter,
     /// Fetches inputs and stores results.
@@ -61,6 +45,38 @@ pub struct Work {
 }
 
 impl Work {
+    /// What writes into the record of the job, for as long as the claim holds it.
+    pub fn pen(&self) -> Pen {
+        Pen {
+            records: self.records.clone(),
+            job: self.id,
+            claim: self.claim,
+        }
+    }
+
+    /// As [`Pen::note_upstream`].
+    ///
+    /// # Errors
+    /// Likewise.
+    pub async fn note_upstream(&self, upstream: Upstream) -> Result<(), Failure> {
+        self.pen().note_upstream(upstream).await
+    }
+}
+
+/// Writes into the record of a job on behalf of one attempt, which it may outlive. Cloning gives another handle.
+#[derive(Debug, Clone)]
+pub struct Pen {
+    records: Records,
+    job: JobId,
+    claim: ClaimId,
+}
+
+impl Pen {
+    /// Which job.
+    pub const fn job(&self) -> JobId {
+        self.job
+    }
+
     /// Writes down what another service is about to be asked, so that the next attempt can find it. Has to
     /// return before the service is asked.
     ///
@@ -71,10 +87,14 @@ impl Work {
             claim: self.claim,
             upstream,
         };
-        match self.records.change(self.id, None, &change).await {
+        match self.records.change(self.job, None, &change).await {
             Ok(_) => Ok(()),
-            Err(error @ ChangeError::Bus(_)) => Err(FailureCode::BrokerUnavailable.failure(chain(&error))),
-            Err(error) => Err(FailureCode::WorkerLost.failure(chain(&error))),
+            Err(error @ (ChangeError::Bus(_) | ChangeError::Contended(_))) => {
+                Err(FailureCode::BrokerUnavailable.failure(chain(&error)))
+            }
+            Err(error @ (ChangeError::Refused { .. } | ChangeError::Unknown(_))) => {
+                Err(FailureCode::WorkerLost.failure(chain(&error)))
+            }
         }
     }
 }

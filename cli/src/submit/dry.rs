@@ -16,10 +16,15 @@ use crate::{
 pub(super) async fn run(request: &JobRequest, gateway: &Url, as_json: bool) -> Result<Exit, Problem> {
     let http = Http::new(gateway)?;
     let answer: ValidateResponse = http.post_json(Route::of(&["jobs", "validate"]), request).await?;
+    tell(&answer, as_json)
+}
+
+/// Shows what would run.
+pub(super) fn tell(answer: &ValidateResponse, as_json: bool) -> Result<Exit, Problem> {
     if as_json {
-        output::json(&answer)?;
+        output::json(answer)?;
     } else {
-        output::line(shown(&answer))?;
+        output::line(shown(answer))?;
     }
     Ok(Exit::Success)
 }
@@ -36,10 +41,18 @@ pub(crate) fn shown(answer: &ValidateResponse) -> String {
     lines.extend(needs.map(|need| ("needs", format!("{} {}", need.kind, need.name))));
     let substitutions = answer.substitutions.iter();
     lines.extend(substitutions.map(|one| ("replaced", watch::replaced(one))));
+    if let Some(estimate) = &answer.estimate {
+        let (text, basis) = (output::plain(&estimate.text), output::plain(&estimate.basis));
+        lines.push(("cost", format!("up to {text}: {basis}")));
+        if !estimate.refusal.is_empty() {
+            lines.push(("refused", output::plain(&estimate.refusal)));
+        }
+    }
     let mut text = table::details(&lines);
-    if !answer.graph.is_empty() {
-        text.push_str("\ngraph\n");
-        text.push_str(&pretty(&answer.graph));
+    for (title, json) in [("graph", &answer.graph), ("payload", &answer.payload)] {
+        if !json.is_empty() {
+            text.extend(["\n", title, "\n", &pretty(json)]);
+        }
     }
     text
 }
@@ -53,7 +66,28 @@ fn pretty(graph: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::v1::{Model, Substitution};
+    use proto::v1::{Estimate, Model, Substitution};
+
+    #[test]
+    fn it_shows_what_would_be_sent_and_what_that_would_cost() {
+        let answer = ValidateResponse {
+            workers: vec!["w1".into()],
+            payload: r#"{"prompt":"a lake","seed":7}"#.into(),
+            estimate: Some(Estimate {
+                microdollars: 40_000,
+                text: "$0.04".into(),
+                basis: "4 credits a picture (price table of 2026-08-22)".into(),
+                refusal: "the budget of the day is used up".into(),
+                ..Estimate::default()
+            }),
+            ..ValidateResponse::default()
+        };
+        let expected = "workers  w1\n\
+            cost     up to $0.04: 4 credits a picture (price table of 2026-08-22)\n\
+            refused  the budget of the day is used up\n\
+            payload\n{\n  \"prompt\": \"a lake\",\n  \"seed\": 7\n}";
+        assert_eq!(shown(&answer), expected);
+    }
 
     #[test]
     fn it_shows_who_could_what_is_needed_and_what_was_replaced() {

@@ -16,7 +16,7 @@ pub(crate) struct Lora {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Control {
     name: String,
-    /// A file, or `asset:<id>`.
+    /// A file, `asset:<id>` or `artifact:<id>`.
     pub(super) image: String,
     numbers: Vec<f64>,
 }
@@ -60,7 +60,7 @@ impl FromStr for Control {
         let mut image = rest;
         let mut numbers = Vec::new();
         while let Some((before, last)) = image.rsplit_once(':')
-            && before != "asset"
+            && !["asset", "artifact"].contains(&before)
             && numbers.len() < 3
             && let Ok(number) = number(last)
         {
@@ -137,6 +137,7 @@ mod tests {
         assert_eq!(read("canny=C:\\a.png:1"), wanted("C:\\a.png", &[1.0]));
         assert_eq!(read("canny=asset:12:0.7"), wanted("asset:12", &[0.7]));
         assert_eq!(read("canny=asset:12"), wanted("asset:12", &[]));
+        assert_eq!(read("canny=artifact:12:0.7"), wanted("artifact:12", &[0.7]));
         for wrong in ["canny", "=a.png", "canny=", "canny=:1"] {
             assert!(wrong.parse::<Control>().is_err(), "{wrong}");
         }

@@ -32,15 +32,9 @@ pub(crate) struct ComfyuiOptions {
     /// LoRA as ComfyUI lists it, with its weight (1 if absent) and that for the text encoder; may be repeated
     #[arg(long, value_name = "NAME[:WEIGHT[:CLIP]]")]
     pub(crate) lora: Vec<Lora>,
-    /// `ControlNet` as ComfyUI lists it, with its picture: a file, which is uploaded, or `asset:<id>`; may be repeated
+    /// `ControlNet` as ComfyUI lists it, with its picture: a file, which is uploaded, `asset:<id>`, or `artifact:<id>` of a result; may be repeated
     #[arg(long, value_name = "NAME=IMAGE[:STRENGTH[:START[:END]]]")]
     pub(crate) controlnet: Vec<Control>,
-    /// Picture to begin with: a file, which is uploaded, or `asset:<id>`
-    #[arg(long, value_name = "FILE|ASSET")]
-    pub(crate) image: Option<String>,
-    /// What is white in it is painted anew: a file, which is uploaded, or `asset:<id>`
-    #[arg(long, value_name = "FILE|ASSET")]
-    pub(crate) mask: Option<String>,
     /// How much of the image is painted anew, 0 to 1
     #[arg(long, value_name = "PART")]
     pub(crate) denoise: Option<f64>,
@@ -138,19 +132,13 @@ impl ComfyuiOptions {
         ]
     }
 
-    /// Options that set one field to a picture.
-    pub(super) fn pictures(&self) -> [Setting; 2] {
-        [
-            ("--image", "image", self.image.clone()),
-            ("--mask", "mask", self.mask.clone()),
-        ]
-    }
-
     /// Whether it can only be a ComfyUI job. What is to be left out is no sign of it: a sketch that is asked
     /// for it is refused, instead of being made by another backend.
     pub(super) fn is_asked_for(&self) -> bool {
-        let one = self.settings().into_iter().chain(self.pictures());
-        let mut texts = one.filter(|(option, ..)| *option != "--negative");
+        let mut texts = self
+            .settings()
+            .into_iter()
+            .filter(|(option, ..)| *option != "--negative");
         texts.any(|(_, _, text)| text.is_some())
             || self.graph.is_some()
             || !(self.lora.is_empty() && self.controlnet.is_empty() && self.text_encoder.is_empty())

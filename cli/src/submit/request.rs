@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use proto::{
+    ids::{ArtifactId, AssetId},
     moment::Millis,
     v1::{JobRequest, Workflow},
 };
@@ -13,7 +14,7 @@ use super::{
     filling::Filling,
     graph::{self, Graph},
     models::Lora,
-    options::ComfyuiOptions,
+    options::{ComfyuiOptions, Setting},
 };
 use crate::{
     contract::{self, unknown},
@@ -33,6 +34,8 @@ pub(super) struct Material {
     pub(super) workflow: Option<Workflow>,
     /// The ids of the uploaded files, by their paths.
     pub(super) assets: HashMap<String, String>,
+    /// The changes to files of a chat, with their contents.
+    pub(super) changes: Vec<Value>,
 }
 
 /// A request, and the files that it refers to.
@@ -57,7 +60,10 @@ pub(super) fn backend(arguments: &SubmitArguments) -> &str {
     match &arguments.backend {
         Some(backend) => backend,
         None if arguments.comfyui.is_asked_for() => "comfyui",
-        None => "sketch",
+        None => arguments.paid.backend().unwrap_or({
+            let has_picture = !arguments.image.is_empty() || arguments.mask.is_some();
+            if has_picture { "comfyui" } else { "sketch" }
+        }),
     }
 }
 
@@ -86,7 +92,10 @@ pub(super) fn build(arguments: &SubmitArguments, material: Material, now: Millis
         now,
     };
     draft.take_options(arguments, material.prompt);
+    draft.take_pictures(arguments);
     draft.take_comfyui(&arguments.comfyui);
+    draft.settings(arguments.paid.settings());
+    draft.list("--change", "changes", material.changes);
     draft.take_frame(&arguments.frame);
     for (key, text) in &arguments.param {
         draft.take_param(key, text);
@@ -127,32 +136,40 @@ impl Draft<'_> {
             self.option("--size", "width", &size.width.to_string());
             self.option("--size", "height", &size.height.to_string());
         }
-        let options = [
-            ("--steps", "steps", arguments.steps.map(|steps| steps.to_string())),
+        let number = |number: Option<u32>| number.map(|number| number.to_string());
+        self.settings(vec![
+            ("--width", "width", number(arguments.width)),
+            ("--height", "height", number(arguments.height)),
+            ("--steps", "steps", number(arguments.steps)),
             ("--seed", "seed", arguments.seed.map(|seed| seed.to_string())),
-        ];
-        for (option, field, text) in options {
-            if let Some(text) = text {
-                self.option(option, field, &text);
-            }
-        }
+        ]);
         if self.graph.is_some() && !self.has_field("graph") {
             self.fault("--graph", format!("backend {} takes no graph", self.backend));
         }
     }
 
+    /// One picture or several, as the backend has it.
+    fn take_pictures(&mut self, arguments: &SubmitArguments) {
+        let images: Vec<String> = arguments
+            .image
+            .iter()
+            .map(|image| self.reference("--image", image))
+            .collect();
+        if self.has_field("images") {
+            self.list("--image", "images", images.into_iter().map(Value::from).collect());
+        } else if images.len() > 1 && self.has_field("image") {
+            self.fault("--image", format!("backend {} takes one image", self.backend));
+        } else if let Some(image) = images.first() {
+            self.option("--image", "image", image);
+        }
+        if let Some(mask) = &arguments.mask {
+            let reference = self.reference("--mask", mask);
+            self.option("--mask", "mask", &reference);
+        }
+    }
+
     fn take_comfyui(&mut self, options: &ComfyuiOptions) {
-        for (option, field, text) in options.settings() {
-            if let Some(text) = text {
-                self.option(option, field, &text);
-            }
-        }
-        for (option, field, path) in options.pictures() {
-            if let Some(path) = path {
-                let reference = self.reference(option, &path);
-                self.option(option, field, &reference);
-            }
-        }
+        self.settings(options.settings());
         let loras = options.lora.iter().map(Lora::json).collect();
         self.list("--lora", "loras", loras);
         let mut controls = Vec::new();
@@ -245,9 +262,9 @@ impl Draft<'_> {
         }
     }
 
-    /// What stands in the request for a file, or for an asset that is there already.
+    /// What stands in the request for a file; an upload or a result that is there already stands for itself.
     fn reference(&mut self, option: &str, text: &str) -> String {
-        if text.starts_with("asset:") {
+        if text.starts_with(AssetId::SCHEME) || text.starts_with(ArtifactId::SCHEME) {
             return text.to_owned();
         }
         self.files.push(NamedFile {
@@ -279,6 +296,14 @@ impl Draft<'_> {
         }
         if let Err(message) = contract::set(&mut self.body, self.message, field, text, self.now) {
             self.fault(option, message);
+        }
+    }
+
+    fn settings(&mut self, settings: Vec<Setting>) {
+        for (option, field, text) in settings {
+            if let Some(text) = text {
+                self.option(option, field, &text);
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 use super::{offers, steps};
 use crate::{
     exit::Exit,
+    output,
     problem::Problem,
     roles::{self, Role},
     settings::Settings,
@@ -230,5 +231,42 @@ fn tell_worker(worker: &Worker) {
             offer.backend().as_str_name(),
             offer.problem
         ));
+    }
+    not_offered(worker).for_each(|line| steps::tell(&line));
+}
+
+/// What the worker would offer if something were set, and what that is: a line each.
+fn not_offered(worker: &Worker) -> impl Iterator<Item = String> {
+    worker.not_offered.iter().map(|missing| {
+        format!(
+            "- {} is not offered: {}",
+            missing.backend().as_str_name(),
+            output::plain(&missing.reason)
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::{Backend, v1::MissingBackend};
+
+    use super::*;
+
+    #[test]
+    fn each_backend_that_is_not_offered_is_told_in_a_line() {
+        let missing = |backend: Backend, reason: &str| MissingBackend {
+            backend: backend.into(),
+            reason: reason.to_owned(),
+        };
+        let worker = Worker {
+            not_offered: vec![
+                missing(Backend::Flux, "BFL_API_KEY is not set"),
+                missing(Backend::V0, "switched\noff"),
+            ],
+            ..Worker::default()
+        };
+        let lines: Vec<String> = not_offered(&worker).collect();
+        assert_eq!(lines[0], "- flux is not offered: BFL_API_KEY is not set");
+        assert!(lines.len() == 2 && !lines[1].contains('\n'), "{lines:?}");
     }
 }

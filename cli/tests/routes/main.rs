@@ -2,6 +2,7 @@
 
 mod hosts;
 mod models;
+mod spend;
 mod stand_in;
 mod submitting;
 mod workflows;

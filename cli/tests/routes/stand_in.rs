@@ -37,7 +37,7 @@ pub(crate) enum Answer {
     NoContent,
 }
 
-/// Answers by method and path.
+/// Answers by method and path, or also by query.
 pub(crate) type Answers = Vec<(&'static str, Answer)>;
 
 /// The gateway, and a place from which the program is called.
@@ -143,9 +143,9 @@ async fn answer(State(known): State<Known>, request: Request) -> Response {
         body: serde_json::from_slice(&body).unwrap_or(Value::Null),
         only_new,
     };
+    let named = |wanted: &str| known.answers.iter().find(|(line, _)| *line == wanted);
+    let found = named(&told.line).or_else(|| named(&format!("{method} {path}")));
     known.asked.send(told).expect("the test listens");
-    let wanted = format!("{method} {path}");
-    let found = known.answers.iter().find(|(line, _)| *line == wanted);
     match found.map(|(_, answer)| answer) {
         Some(Answer::Json(value)) => axum::Json(value).into_response(),
         Some(Answer::Events(events)) => {

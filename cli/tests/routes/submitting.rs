@@ -52,6 +52,51 @@ async fn a_dry_run_shows_what_would_run_and_submits_nothing() {
 }
 
 #[tokio::test]
+async fn a_dry_run_shows_what_a_paid_service_would_be_sent_and_what_it_would_cost() {
+    let answer = json!({
+        "workers": ["w1"],
+        "payload": {"prompt": "a lake", "seed": 7},
+        "estimate": {"microdollars": "40000", "text": "$0.04", "basis": "4 credits a picture", "refusal": ""}
+    });
+    let mut desk = Desk::new(vec![("POST /api/jobs/validate", Answer::Json(answer))]).await;
+    let line = [
+        "submit",
+        "a lake",
+        "--model",
+        "flux-pro-1.1",
+        "--raw",
+        "--dry-run",
+    ];
+    let said = desk.expect(0, &line).await;
+    for told in [
+        "cost     up to $0.04: 4 credits a picture",
+        "payload\n{\n  \"prompt\": \"a lake\",",
+    ] {
+        assert!(said.out.contains(told), "{told}: {said:#?}");
+    }
+    let asked = desk.asked();
+    let flux = json!({"prompt": "a lake", "model": "flux-pro-1.1", "raw": true});
+    assert_eq!((asked.len(), &asked[0].body["flux"]), (1, &flux));
+
+    desk.write("page.tsx", "export default 1");
+    let line = [
+        "submit",
+        "--chat",
+        "c1",
+        "--change",
+        "app/page.tsx=page.tsx",
+        "--dry-run",
+    ];
+    desk.expect(0, &line).await;
+    let v0 = json!({"chat": "c1", "changes": [{"path": "app/page.tsx", "content": "export default 1"}]});
+    assert_eq!(desk.asked()[0].body["v0"], v0);
+    let said = desk
+        .expect(2, &["submit", "--chat", "c1", "--change", "a=none.tsx"])
+        .await;
+    assert!(said.err.contains("--change a: none.tsx"), "{said:#?}");
+}
+
+#[tokio::test]
 async fn parameters_of_a_workflow_have_the_types_that_it_declares() {
     let workflow = json!({
         "name": "portrait", "graph": {},

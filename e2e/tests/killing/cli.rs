@@ -2,11 +2,13 @@
 
 use std::{fs, time::Duration};
 
+use connectors::bfl::double::{Double, Options};
 use e2e::{
     System,
     client::slow,
     process::{self, Said},
     system::Environment,
+    vendor::{borrowed, flux},
 };
 use tempfile::TempDir;
 
@@ -21,7 +23,10 @@ struct Desk {
 
 impl Desk {
     async fn new() -> Self {
-        let system = System::start().await;
+        Self::of(System::start().await)
+    }
+
+    fn of(system: System) -> Self {
         let environment = extended(
             &system.environment,
             &[("ORCHESTRATOR_CLIENT_GATEWAY", system.client.base())],
@@ -130,6 +135,36 @@ async fn pictures_that_options_name_are_uploaded() {
     let id = image.strip_prefix("asset:").expect("an asset");
     let (status, _) = desk.system.client.get(&format!("/api/assets/{id}")).await;
     assert_eq!(status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_is_spent_only_where_that_was_said() {
+    connectors::install_tls();
+    let double = Double::start(Options::default()).await.expect("a double");
+    let desk = Desk::of(System::start_with(&borrowed(&flux(&double))).await);
+    let submit = ["submit", "a lake", "--model", "flux-2-klein-4b", "--size", "64"];
+    let said = desk.expect(6, &submit).await;
+    for told in ["nothing was submitted", "cost up to $0.014", "--yes"] {
+        assert!(said.err.contains(told), "{told}: {said:#?}");
+    }
+    let said = desk.expect(0, &[&submit[..], &["--dry-run"]].concat()).await;
+    assert!(
+        said.out.contains("up to $0.014: 1.4 credits") && said.out.contains("\"prompt\": \"a lake\""),
+        "{said:#?}"
+    );
+    assert!(double.submits().is_empty(), "nobody was asked");
+    let lake = [&submit[..], &["--yes", "--output", "lake.jpg"]].concat();
+    desk.expect(0, &lake).await;
+    assert_eq!(double.submits().len(), 1);
+    assert!(fs::read(desk.dir.path().join("lake.jpg")).expect("a file").len() > 100);
+    desk.expect(0, &["submit", "a lake", "--size", "64", "--watch"])
+        .await;
+
+    let desk = Desk::new().await;
+    let said = desk.expect(6, &submit).await;
+    assert!(said.err.contains("nothing was submitted"), "{said:#?}");
+    let said = desk.expect(6, &[&submit[..], &["--yes"]].concat()).await;
+    assert!(said.err.contains("generation_disabled"), "{said:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

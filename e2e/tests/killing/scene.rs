@@ -12,6 +12,7 @@ use proto::{EventKind, moment::maybe_millis, v1::Job};
 use reqwest::{Method, StatusCode};
 use runtime::{
     bus::{Bus, BusSettings},
+    clock,
     queue::Queue,
 };
 use serde_json::Value;
@@ -67,6 +68,13 @@ impl Scene {
             replicas: 1,
         };
         Bus::connect(&settings, "test").await.expect("a connection")
+    }
+
+    /// Lets a job's token be delivered once more, whoever holds it.
+    pub(crate) async fn deliver_again(&self, job: &Value) {
+        let queue = Queue::new(self.bus().await, proto::topology::Lane::default());
+        let renewed = queue.renew(&record(job), clock::now()).await;
+        renewed.expect("the broker is there");
     }
 
     /// Waits until no token and no schedule is left.

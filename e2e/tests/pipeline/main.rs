@@ -1,12 +1,15 @@
 //! The pipeline end to end: a real nats-server, the roles in this process, one question a module.
 
+mod accounts;
 mod cancel;
 mod content;
 mod control;
 mod damaged;
 mod drain;
+mod dry_run;
 mod fitting;
 mod fleet;
+mod flux;
 mod graphs;
 mod grpc;
 mod happy;
@@ -14,8 +17,12 @@ mod hosts;
 mod idempotency;
 mod input;
 mod keeping;
+mod ledger;
+mod money;
 mod outage;
+mod paid_graphs;
 mod retry;
+mod reuse;
 mod standin;
 mod store;
 mod story;
@@ -24,4 +31,6 @@ mod studio;
 mod tasks;
 mod transitions;
 mod upload;
+mod v0;
+mod v0_chats;
 mod workflows;

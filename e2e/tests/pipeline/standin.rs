@@ -82,8 +82,14 @@ pub(crate) fn catalog() -> Catalog {
         input("latent_image", "LATENT", &[]),
         input("denoise", "FLOAT", &[]),
     ];
+    // calls a service that costs money
+    let paid = NodeClass {
+        api_node: true,
+        ..class("PaidImage", vec![input("prompt", "STRING", &[])], &["IMAGE"])
+    };
     Catalog {
         classes: vec![
+            paid,
             class(
                 "CLIPTextEncode",
                 vec![input("text", "STRING", &[]), input("clip", "CLIP", &[])],
@@ -257,7 +263,7 @@ fn answer(condition: &Mutex<Condition>, call: HostCall) -> Replies {
                 })),
             ]
         }
-        None => vec![failed(FailureCode::HostRefused, "nothing was asked")],
+        Some(Call::V0(_)) | None => vec![failed(FailureCode::HostRefused, "nothing was asked")],
     };
     Box::pin(stream::iter(replies))
 }

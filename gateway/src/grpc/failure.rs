@@ -14,7 +14,6 @@ const MAX_FAULTS: usize = 20;
 const MAX_DOCUMENT_BYTES: usize = 6 * 1024;
 
 /// The status that tells of a problem.
-#[expect(clippy::needless_pass_by_value, reason = "used as the last step of `map_err`")]
 pub(super) fn status(problem: Problem) -> Status {
     let detail: String = problem.detail.chars().take(MAX_DETAIL_CHARS).collect();
     let mut metadata = MetadataMap::new();

@@ -2,14 +2,14 @@
 //!
 //! Pure. Every fault is told with a pointer into what the caller sent, whichever form that was.
 
-use proto::{failure::FailureCode, request::Fault, v1::JobRequest};
+use proto::{failure::FailureCode, request::Fault, v0::Action, v1::JobRequest};
 use serde_json::{Map, Value};
 
 use super::fields;
 use crate::problem::Problem;
 
 /// The backends of the short form: the names of the request's own objects.
-const BACKENDS: &[&str] = &["sketch", "comfyui"];
+const BACKENDS: &[&str] = &["sketch", "comfyui", "flux", "v0"];
 /// What a run of a workflow says about it.
 const OF_WORKFLOW: &[&str] = &["parameters", "seed", "allow_fallback"];
 const REQUEST: &str = "orchestrator.v1.JobRequest";
@@ -29,8 +29,8 @@ enum Form {
     Whole,
     /// `{"backend": "sketch", "prompt": …, "params": {…}}`
     Short(&'static str),
-    /// `{"parameters": {…}, "seed": …}` of a workflow
-    Run,
+    /// `{"parameters": {…}, "seed": …}` of a workflow, `{"prompt": …}` of a chat
+    Flat(&'static str),
 }
 
 impl Submission {
@@ -45,8 +45,7 @@ impl Form {
     fn relocate(self, mut problem: Problem) -> Problem {
         let backend = match self {
             Self::Whole => return problem,
-            Self::Short(backend) => backend,
-            Self::Run => "comfyui",
+            Self::Short(backend) | Self::Flat(backend) => backend,
         };
         for fault in &mut problem.faults {
             let within = fault
@@ -56,7 +55,7 @@ impl Form {
             if let Some(within) = within.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
                 fault.pointer = match self {
                     Self::Short(_) if within != "/prompt" => format!("/params{within}"),
-                    Self::Whole | Self::Short(_) | Self::Run => within.to_owned(),
+                    Self::Whole | Self::Short(_) | Self::Flat(_) => within.to_owned(),
                 };
             }
         }
@@ -106,7 +105,37 @@ pub(crate) fn read_run(workflow: &str, bytes: Option<&[u8]>) -> Result<Submissio
         }
     }
     object.insert("comfyui".to_owned(), Value::Object(comfyui));
-    finish(object, Form::Run)
+    finish(object, Form::Flat("comfyui"))
+}
+
+/// Reads the body of what is asked of a chat at v0, which may be absent: the fields of `v0`, and whatever stands
+/// beside `v0` in the whole form.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_chat(
+    action: Action,
+    chat: Option<&str>,
+    bytes: Option<&[u8]>,
+) -> Result<Submission, Problem> {
+    let object = bytes.map_or_else(|| Ok(Map::new()), object)?;
+    let twice = BACKENDS.iter().chain(&["action", "chat"]);
+    if let Some(twice) = twice.copied().find(|name| object.contains_key(*name)) {
+        let message = "is said by the address; leave it out".to_owned();
+        return Err(refused(fault(&format!("/{twice}"), message)));
+    }
+    let mut v0 = Map::from_iter([("action".to_owned(), action.as_str_name().into())]);
+    if let Some(chat) = chat {
+        v0.insert("chat".to_owned(), chat.into());
+    }
+    let frame = fields::names(REQUEST);
+    let (frame, of_v0) = object
+        .into_iter()
+        .partition::<Map<_, _>, _>(|(name, _)| frame.contains(name));
+    v0.extend(of_v0);
+    let mut object = frame;
+    object.insert("v0".to_owned(), Value::Object(v0));
+    finish(object, Form::Flat("v0"))
 }
 
 /// Reads a body that has to be a JSON object.
@@ -235,137 +264,4 @@ fn fault(pointer: &str, message: String) -> Fault {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proto::v1::{ComfyUiRequest, SketchRequest, job_request::Body};
-
-    fn body(text: &str) -> Option<Body> {
-        read(text.as_bytes()).expect("readable").request.body
-    }
-
-    fn complaint(text: &str) -> String {
-        let problem = read(text.as_bytes()).expect_err("unreadable");
-        format!("{problem}")
-    }
-
-    #[test]
-    fn the_short_form_is_expanded() {
-        let expected = SketchRequest {
-            prompt: "a lake".into(),
-            width: 64,
-            seed: Some(u64::MAX),
-            ..SketchRequest::default()
-        };
-        let short = r#"{"backend":"sketch","prompt":"a lake","tags":["t"],
-            "params":{"width":64,"seed":"18446744073709551615"}}"#;
-        let whole = r#"{"sketch":{"prompt":"a lake","width":64,"seed":18446744073709551615},"tags":["t"]}"#;
-        assert_eq!(body(short), Some(Body::Sketch(expected.clone())));
-        assert_eq!(body(whole), Some(Body::Sketch(expected)));
-        let request = read(short.as_bytes()).expect("readable").request;
-        assert_eq!(request.tags, ["t"]);
-        assert_eq!(
-            body(r#"{"backend":"sketch","params":null}"#),
-            Some(Body::Sketch(SketchRequest::default()))
-        );
-    }
-
-    #[test]
-    fn a_graph_may_be_an_object_in_both_forms() {
-        let expected = ComfyUiRequest {
-            graph: r#"{"1":{"class_type":"EmptyImage","inputs":{}}}"#.into(),
-            ..ComfyUiRequest::default()
-        };
-        let graph = &expected.graph;
-        assert_eq!(
-            body(&format!(r#"{{"comfyui":{{"graph":{graph}}}}}"#)),
-            Some(Body::Comfyui(expected.clone()))
-        );
-        assert_eq!(
-            body(&format!(
-                r#"{{"backend":"comfyui","params":{{"graph":{graph}}}}}"#
-            )),
-            Some(Body::Comfyui(expected.clone()))
-        );
-        let quoted = Value::String(graph.clone());
-        assert_eq!(
-            body(&format!(r#"{{"comfyui":{{"graph":{quoted}}}}}"#)),
-            Some(Body::Comfyui(expected))
-        );
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_told_with_its_place() {
-        let complaints: Vec<String> = [
-            "",
-            "[]",
-            "{\"sketch\":{\n  \"prompt\":}}",
-            r#"{"sketch":{"stepz":3,"width":"wide"},"holt":true}"#,
-            r#"{"sketch":{"prompt":7,"rehearsal":{"act":"explode"}},"priority":"hihg"}"#,
-            r#"{"sketch":{"prompt":"a"},"not_before":"tomorrow"}"#,
-            r#"{"sketch":{},"comfyui":{}}"#,
-            r#"{"backend":"sketsh"}"#,
-            r#"{"backend":7}"#,
-            r#"{"backend":"sketch","sketch":{}}"#,
-            r#"{"backend":"sketch","params":[1]}"#,
-            r#"{"backend":"sketch","prompt":"a","params":{"prompt":"b"}}"#,
-            r#"{"backend":"sketch","prompt":"a","params":{"widht":64}}"#,
-        ]
-        .into_iter()
-        .map(complaint)
-        .collect();
-        insta::assert_snapshot!(complaints.join("\n"));
-    }
-
-    #[test]
-    fn faults_of_the_short_form_point_into_the_short_form() {
-        let faults = || {
-            Problem::invalid(vec![
-                fault("/sketch/width", "is too large".into()),
-                fault("/sketch/prompt", "is too long".into()),
-                fault("/tags", "are too many".into()),
-            ])
-        };
-        let pointers = |body: &str| {
-            let submission = read(body.as_bytes()).expect("readable");
-            let faults = submission.relocate(faults()).faults;
-            faults.into_iter().map(|fault| fault.pointer).collect::<Vec<_>>()
-        };
-        assert_eq!(
-            pointers(r#"{"backend":"sketch"}"#),
-            ["/params/width", "/prompt", "/tags"]
-        );
-        assert_eq!(
-            pointers(r#"{"sketch":{}}"#),
-            ["/sketch/width", "/sketch/prompt", "/tags"]
-        );
-    }
-
-    #[test]
-    fn a_run_of_a_workflow_is_a_job_of_comfyui() {
-        let body =
-            br#"{"parameters":{"prompt":"a lake","steps":7},"seed":"9","tags":["t"],"priority":"high"}"#;
-        let submission = read_run("mine", Some(body)).expect("readable");
-        assert_eq!(submission.request.tags, ["t"]);
-        assert_eq!(submission.request.priority(), proto::Priority::High);
-        let Some(Body::Comfyui(comfyui)) = &submission.request.body else {
-            panic!("a job of comfyui");
-        };
-        assert_eq!((comfyui.workflow.as_str(), comfyui.seed), ("mine", Some(9)));
-        let values: Value = serde_json::from_str(&comfyui.parameters).expect("JSON");
-        assert_eq!(values["steps"], 7);
-        let told = submission.relocate(Problem::invalid(vec![fault(
-            "/comfyui/parameters/steps",
-            "is too large".into(),
-        )]));
-        assert_eq!(told.faults[0].pointer, "/parameters/steps");
-        assert!(read_run("mine", None).is_ok());
-        assert!(read_run("mine", Some(br#"{"comfyui":{}}"#)).is_err());
-    }
-
-    #[test]
-    fn the_oldest_form_needs_a_backend() {
-        assert!(read_short(br#"{"backend":"sketch","prompt":"a"}"#).is_ok());
-        let problem = read_short(br#"{"prompt":"a"}"#).expect_err("no backend");
-        assert_eq!(problem.faults[0].pointer, "/backend");
-    }
-}
+mod tests;

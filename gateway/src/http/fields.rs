@@ -2,7 +2,10 @@
 //!
 //! The JSON mapping itself would stop at the first fault and name no place; this finds all of them.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use prost::Message as _;
 use prost_types::{
@@ -63,6 +66,15 @@ pub(crate) fn check(message: &str, value: &Value) -> Vec<Fault> {
     let mut faults = Vec::new();
     check_message(&format!(".{message}"), value, "", &mut faults);
     faults
+}
+
+/// How the fields of a message may be spelled.
+pub(crate) fn names(message: &str) -> BTreeSet<String> {
+    let fields = CONTRACT.messages.get(&format!(".{message}"));
+    let fields = fields.into_iter().flatten();
+    fields
+        .flat_map(|field| [field.name().to_owned(), field.json_name().to_owned()])
+        .collect()
 }
 
 /// The choice that somebody most likely meant, if one is near.

@@ -7,7 +7,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use proto::{failure::FailureCode, ids::JobId, request::Fault, v1::Job};
+use proto::{
+    failure::FailureCode,
+    ids::JobId,
+    request::Fault,
+    v1::{Job, ValidateResponse},
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -17,6 +22,7 @@ use super::{
     listing, problem,
 };
 use crate::{
+    admission::{Outcome, Submitted},
     front::{ANYBODY, Front},
     problem::Problem,
 };
@@ -44,10 +50,22 @@ pub(crate) async fn validate(
 pub(super) async fn validated(front: &Front, submission: &Submission) -> Result<Response, Problem> {
     let found = front.jobs.validate(submission.request.clone()).await;
     let found = found.map_err(|problem| submission.relocate(problem))?;
+    Ok(Json(checked(&found)).into_response())
+}
+
+/// With JSON in the place of JSON in text, and `null` where there is none.
+fn checked(found: &ValidateResponse) -> Value {
+    let json = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
     let mut told = json!(found);
-    told["graph"] = serde_json::from_str(&found.graph).unwrap_or(Value::Null);
+    told["graph"] = json(&found.graph);
+    told["payload"] = json(&found.payload);
     told["workers"] = json!(found.workers);
-    Ok(Json(told).into_response())
+    if let Some(estimate) = &found.estimate {
+        // nothing is an amount too
+        told["estimate"]["microdollars"] = estimate.microdollars.to_string().into();
+        told["estimate"]["refusal"] = estimate.refusal.clone().into();
+    }
+    told
 }
 
 /// Submits a request in whichever form it was written.
@@ -58,13 +76,11 @@ pub(super) async fn submitted(
 ) -> Result<Response, Problem> {
     let key = idempotency_key(headers)?;
     let submitted = front.jobs.submit(submission.request.clone(), key, ANYBODY).await;
-    let submitted = submitted.map_err(|problem| submission.relocate(problem))?;
-    let status = if submitted.repeated {
-        StatusCode::OK
-    } else {
-        StatusCode::ACCEPTED
-    };
-    Ok(located(status, submitted.job))
+    match submitted.map_err(|problem| submission.relocate(problem))? {
+        Outcome::Checked(found) => Ok(Json(checked(&found)).into_response()),
+        Outcome::Accepted(Submitted { job, repeated: true }) => Ok(located(StatusCode::OK, job)),
+        Outcome::Accepted(Submitted { job, repeated: false }) => Ok(located(StatusCode::ACCEPTED, job)),
+    }
 }
 
 /// `POST /api/generate`: the oldest form, whose answers say `success`.
@@ -74,9 +90,14 @@ pub(crate) async fn generate(
     bytes: Result<JsonBytes, Problem>,
 ) -> Response {
     match generate_job(&front, &headers, bytes).await {
-        Ok(job) => {
+        Ok(Outcome::Accepted(Submitted { job, .. })) => {
             let answer = json!({"success": true, "jobId": job.id});
             (StatusCode::ACCEPTED, [location(&job)], Json(answer)).into_response()
+        }
+        Ok(Outcome::Checked(found)) => {
+            let mut answer = checked(&found);
+            answer["success"] = json!(true);
+            Json(answer).into_response()
         }
         Err(problem) => {
             let mut document = problem::document(&problem);
@@ -90,14 +111,12 @@ async fn generate_job(
     front: &Front,
     headers: &HeaderMap,
     bytes: Result<JsonBytes, Problem>,
-) -> Result<Job, Problem> {
+) -> Result<Outcome, Problem> {
     let JsonBytes(bytes) = bytes?;
     let key = idempotency_key(headers)?;
     let submission = body::read_short(&bytes)?;
     let submitted = front.jobs.submit(submission.request.clone(), key, ANYBODY).await;
-    submitted
-        .map(|submitted| submitted.job)
-        .map_err(|problem| submission.relocate(problem))
+    submitted.map_err(|problem| submission.relocate(problem))
 }
 
 /// A `ListResponse` with every field written out, so that an empty page says so.

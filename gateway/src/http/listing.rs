@@ -8,7 +8,7 @@ use crate::problem::Problem;
 
 const PARAMETERS: &[&str] = &["status", "backend", "limit", "cursor"];
 const STATUSES: &[&str] = &["created", "queued", "running", "succeeded", "failed", "cancelled"];
-const BACKENDS: &[&str] = &["sketch", "comfyui"];
+const BACKENDS: &[&str] = &["sketch", "comfyui", "flux", "v0"];
 
 /// What `?status=queued,running&backend=sketch&limit=10&cursor=…` asks for.
 ///
@@ -54,7 +54,8 @@ pub(crate) fn read(query: &str) -> Result<ListRequest, Problem> {
     }
 }
 
-fn words<'a>(value: &'a str, choices: &[&str]) -> Result<Vec<&'a str>, String> {
+/// The words of a list that is separated by commas, all of which must be among the choices.
+pub(super) fn words<'a>(value: &'a str, choices: &[&str]) -> Result<Vec<&'a str>, String> {
     let words: Vec<&str> = value
         .split(',')
         .map(str::trim)

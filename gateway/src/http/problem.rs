@@ -7,6 +7,7 @@ use axum::{
 use proto::failure::Severity;
 use serde_json::{Value, json};
 
+use super::amounts;
 use crate::problem::Problem;
 
 /// The content type of every failure.
@@ -28,6 +29,12 @@ pub(crate) fn document(problem: &Problem) -> Value {
         document["faults"] = faults
             .map(|fault| json!({"pointer": fault.pointer, "message": fault.message}))
             .collect();
+    }
+    if let Some(overrun) = &problem.overrun {
+        document["scope"] = overrun.scope.into();
+        amounts::put(&mut document, "limit", overrun.limit);
+        amounts::put(&mut document, "used", overrun.used);
+        amounts::put(&mut document, "wanted", overrun.wanted);
     }
     if let Some(job) = &problem.job {
         document["job"] = json!(job);
@@ -64,7 +71,7 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::{failure::FailureCode, request::Fault, v1::Job};
+    use proto::{failure::FailureCode, money::MicroDollars, request::Fault, v1::Job};
 
     #[test]
     fn a_document_says_what_where_and_what_to_do() {
@@ -88,6 +95,17 @@ mod tests {
             ..Problem::new(FailureCode::JobFinished, "the job is succeeded")
         };
         insta::assert_json_snapshot!(document(&problem));
+    }
+
+    #[test]
+    fn a_budget_that_is_used_up_is_told_with_its_figures() {
+        let denial = proto::ledger::Denial::OverBudget {
+            scope: "day",
+            limit: MicroDollars(120_000),
+            used: MicroDollars(100_000),
+            wanted: MicroDollars(40_000),
+        };
+        insta::assert_json_snapshot!(document(&Problem::from(denial)));
     }
 
     #[test]

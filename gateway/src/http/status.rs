@@ -8,8 +8,8 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use proto::{Status, failure::FailureCode};
-use serde_json::json;
+use proto::{Status, failure::FailureCode, v1::Worker};
+use serde_json::{Value, json};
 
 use crate::{front::Front, problem::Problem};
 
@@ -28,6 +28,7 @@ pub(crate) async fn health(State(front): State<Front>) -> Response {
             *sum += count;
         }
     }
+    let not_offered: Vec<Value> = front.jobs.workers().iter().flat_map(not_offered).collect();
     let (status, word) = if report.ready {
         (StatusCode::OK, "ok")
     } else {
@@ -39,8 +40,24 @@ pub(crate) async fn health(State(front): State<Front>) -> Response {
         "version": env!("CARGO_PKG_VERSION"),
         "workers": front.jobs.workers().len(),
         "queue": queue,
+        "paid": {"allowed": front.jobs.spending.is_allowed()},
+        "not_offered": not_offered,
     });
     (status, [(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
+}
+
+/// The backends that a worker would offer if something were set, each with what that is.
+fn not_offered(worker: &Worker) -> Vec<Value> {
+    let missing = worker.not_offered.iter();
+    missing
+        .map(|missing| {
+            json!({
+                "worker": worker.id,
+                "backend": missing.backend().as_str_name(),
+                "reason": missing.reason,
+            })
+        })
+        .collect()
 }
 
 /// `GET /docs/codes/{code}`

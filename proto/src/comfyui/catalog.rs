@@ -349,7 +349,7 @@ fn shown(value: &Value) -> String {
 /// It is replaced by the name of a file before ComfyUI sees it.
 fn is_reference(value: &Value) -> bool {
     let text = value.as_str();
-    text.is_some_and(|text| crate::ids::AssetId::from_reference(text).is_some())
+    text.is_some_and(|text| crate::ids::InputId::from_reference(text).is_some())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use super::{fault, template::template_of};
 use crate::{
     Family, Task,
-    ids::AssetId,
+    ids::InputId,
     request::{Fault, MAX_PROMPT_BYTES},
     v1::ComfyUiRequest,
 };
@@ -90,14 +90,9 @@ impl Checker<'_> {
         self.text(field, name, MAX_NAME_BYTES);
     }
 
-    fn asset(&mut self, field: &str, reference: &str) {
-        match AssetId::from_reference(reference) {
-            Some(Ok(_)) => {}
-            Some(Err(error)) => {
-                let message = format!("{error}; upload the file and use the id that comes back");
-                self.add(field, message);
-            }
-            None => self.add(field, "must be `asset:<id>` of an uploaded file"),
+    fn input(&mut self, field: &str, reference: &str) {
+        if let Err(error) = reference.parse::<InputId>() {
+            self.add(field, error.to_string());
         }
     }
 
@@ -217,16 +212,16 @@ impl Checker<'_> {
         if WITH_IMAGE.contains(&task) {
             if request.image.is_empty() {
                 let message = format!(
-                    "{} needs an image: `asset:<id>` of an uploaded file",
+                    "{} needs an image: `asset:<id>` of an uploaded file or `artifact:<id>` of a result",
                     in_words(task)
                 );
                 self.add("image", message);
             } else {
-                self.asset("image", &request.image);
+                self.input("image", &request.image);
             }
         }
         if !request.mask.is_empty() {
-            self.asset("mask", &request.mask);
+            self.input("mask", &request.mask);
         }
         if task == Task::Upscale && request.upscaler.is_empty() {
             self.add("upscaler", "upscaling needs the name of an upscaling model");
@@ -288,7 +283,7 @@ impl Checker<'_> {
         for (i, control) in request.controls.iter().take(MAX_CONTROLS).enumerate() {
             let field = |name: &str| format!("controls/{i}/{name}");
             self.name(&field("name"), &control.name);
-            self.asset(&field("image"), &control.image);
+            self.input(&field("image"), &control.image);
             let (start, end) = (control.start.unwrap_or(0.0), control.end.unwrap_or(1.0));
             self.number(&field("strength"), control.strength.unwrap_or(1.0), 0.0..=10.0);
             self.number(&field("start"), start, 0.0..=1.0);

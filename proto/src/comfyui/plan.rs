@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{check, compose, escaped, fill, needs, structure};
 use crate::{
     Task,
-    ids::AssetId,
+    ids::InputId,
     request::Fault,
     v1::{ComfyUiRequest, Model, Workflow},
 };
@@ -15,14 +15,14 @@ use crate::{
 /// What to run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// In ComfyUI's API format. Uploaded files are still `asset:<id>` in it.
+    /// In ComfyUI's API format. Files are still `asset:<id>` and `artifact:<id>` in it.
     pub graph: Value,
     /// Where it came from.
     pub source: Source,
     /// What it makes.
     pub task: Task,
-    /// The uploaded files that it uses, each once.
-    pub assets: Vec<AssetId>,
+    /// The files that it uses, uploads and results of earlier jobs, each once.
+    pub inputs: Vec<InputId>,
     /// What a ComfyUI must have for it: files by kind and name, and every class of node (kind `node`).
     pub needs: Vec<Model>,
     /// The first checkpoint that it loads.
@@ -121,7 +121,7 @@ pub fn plan(request: &ComfyUiRequest) -> Result<Plan, Vec<Fault>> {
     let checkpoint = needs.iter().find(|need| need.kind == "checkpoint");
     Ok(Plan {
         checkpoint: checkpoint.map(|need| need.name.clone()),
-        assets: assets(&graph),
+        inputs: inputs(&graph),
         task: request.task(),
         needs,
         graph,
@@ -179,7 +179,7 @@ pub(super) fn reseed(graph: &mut Value, seed: u64) {
     }
 }
 
-fn assets(graph: &Value) -> Vec<AssetId> {
+fn inputs(graph: &Value) -> Vec<InputId> {
     let mut found = BTreeSet::new();
     let nodes = graph.as_object().into_iter().flatten();
     let mut open: Vec<&Value> = nodes
@@ -189,8 +189,8 @@ fn assets(graph: &Value) -> Vec<AssetId> {
     while let Some(value) = open.pop() {
         match value {
             Value::String(text) => {
-                if let Some(Ok(asset)) = AssetId::from_reference(text) {
-                    found.insert(asset.to_string());
+                if let Some(Ok(input)) = InputId::from_reference(text) {
+                    found.insert(input.to_string());
                 }
             }
             Value::Array(items) => open.extend(items),

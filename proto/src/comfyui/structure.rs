@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::{escaped, fault};
-use crate::{ids::AssetId, request::Fault};
+use crate::{ids::InputId, request::Fault};
 
 /// Most nodes of a graph.
 pub const MAX_NODES: usize = 5_000;
@@ -161,8 +161,8 @@ fn check_value(value: &Value) -> Result<(), String> {
         }
         match value {
             Value::String(text) => {
-                if let Some(Err(error)) = AssetId::from_reference(text) {
-                    return Err(format!("{error}; upload the file and use the id that comes back"));
+                if let Some(Err(error)) = InputId::from_reference(text) {
+                    return Err(error.to_string());
                 }
             }
             Value::Array(items) => open.extend(items.iter().map(|item| (item, depth + 1))),

@@ -116,7 +116,7 @@ fn everything_at_once() {
     }
     assert_eq!(plan.origin("4", None).as_deref(), Some("/comfyui/checkpoint"));
     assert_eq!(plan.origin("8", None), None);
-    assert_eq!(plan.assets.len(), 2);
+    assert_eq!(plan.inputs.len(), 2);
 }
 
 #[test]
@@ -220,7 +220,8 @@ fn a_field_that_means_nothing_is_a_fault() {
             "/comfyui/prompt means nothing for image to video, only for text to image, image to image, inpainting",
             "/comfyui/negative_prompt means nothing for image to video, only for text to image, image to image, \
              inpainting",
-            "/comfyui/image image to video needs an image: `asset:<id>` of an uploaded file",
+            "/comfyui/image image to video needs an image: `asset:<id>` of an uploaded file or \
+             `artifact:<id>` of a result",
         ]
     );
     let still = faults(&picture("svd.safetensors"));

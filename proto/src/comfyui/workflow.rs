@@ -38,7 +38,7 @@ pub enum ParameterType {
     Boolean,
     /// One of the options.
     Choice,
-    /// `asset:<id>` of an uploaded file.
+    /// `asset:<id>` of an uploaded file, or `artifact:<id>` of a result.
     Asset,
     /// A whole number that is chosen where none is given.
     Seed,

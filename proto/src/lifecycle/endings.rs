@@ -1,15 +1,18 @@
 //! How attempts and jobs come to their end, and what is written down about it.
 
-use super::{Refusal, deadline, timeline::record};
+use super::{Product, Refusal, deadline, timeline::record};
 use crate::{
     EventKind, Status,
     failure::FailureCode,
     moment::{Millis, timestamp},
-    v1::{Attempt, CancelRequest, Failure, Job, Substitution},
+    v1::{Attempt, CancelRequest, Failure, Job, upstream},
 };
 
 /// Most ended attempts that a record tells of.
 pub(super) const MAX_TOLD_ATTEMPTS: usize = 10;
+
+/// How often a worker may be lost that follows a paid task, without a cost in attempts.
+const MAX_FREE_LOSSES: u32 = 20;
 
 pub(super) fn request_cancel(job: &mut Job, by: String, reason: String, now: Millis) -> Result<(), Refusal> {
     if job.cancel.is_some() {
@@ -75,6 +78,10 @@ pub(super) fn end_lost_attempt(job: &mut Job, reason: &str, now: Millis) {
         .unwrap_or_default();
     let failure = FailureCode::WorkerLost.failure(format!("worker {worker} was lost: {reason}"));
     record(job, now, EventKind::TakenBack, reason);
+    if has_paid_task(job) && job.handed_back < MAX_FREE_LOSSES {
+        // what is paid for is fetched, however many workers die on the way
+        job.handed_back += 1;
+    }
     end_attempt(job, Some(failure.clone()), now);
     job.failure = Some(failure);
     if has_attempts_left(job) {
@@ -90,6 +97,12 @@ pub(super) fn end_lost_attempt(job: &mut Job, reason: &str, now: Millis) {
             now,
         );
     }
+}
+
+/// Whether a vendor works on it, or has done so, for money.
+fn has_paid_task(job: &Job) -> bool {
+    let upstream = job.upstream.as_ref();
+    job.spend.is_some() && upstream.is_some_and(|upstream| upstream.phase() == upstream::Phase::Submitted)
 }
 
 fn has_attempts_left(job: &Job) -> bool {
@@ -130,8 +143,14 @@ pub(super) fn finish_cancelled(job: &mut Job, now: Millis) {
 }
 
 /// The attempt has reached its end.
-pub(super) fn succeed(job: &mut Job, substitutions: Vec<Substitution>, now: Millis) {
-    job.substitutions.extend(substitutions);
+pub(super) fn succeed(job: &mut Job, product: Product, now: Millis) {
+    (job.outputs, job.recipe, job.site) = (product.outputs, product.recipe, product.site);
+    job.substitutions.extend(product.substitutions);
+    if let Some(charge) = product.charge {
+        let spend = job.spend.get_or_insert_default();
+        spend.charged_microdollars = Some(charge.amount.0);
+        spend.estimated = charge.estimated;
+    }
     end_attempt(job, None, now);
     job.failure = None;
     finish(job, Status::Succeeded, EventKind::Succeeded, "", now);

@@ -1,5 +1,7 @@
 //! The life of a job under any order of changes.
 
+mod paid;
+
 use super::{endings::MAX_TOLD_ATTEMPTS, timeline::MAX_TIMELINE, *};
 use crate::failure::FailureCode;
 use crate::v1::{JobEvent, JobRequest, SketchRequest, job_request::Body};
@@ -43,9 +45,7 @@ fn phase() -> Phase {
 fn success(claim: ClaimId, outputs: Vec<Artifact>, phases: Vec<Phase>) -> Change {
     Change::Succeed {
         claim,
-        outputs,
-        recipe: None,
-        substitutions: Vec::new(),
+        product: outputs.into(),
         phases,
     }
 }

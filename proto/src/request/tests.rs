@@ -40,6 +40,17 @@ fn defaults_are_filled_in_and_the_hash_is_of_what_was_sent() {
 }
 
 #[test]
+fn a_dry_run_is_not_kept() {
+    let request = JobRequest {
+        dry_run: true,
+        ..sketch(SketchRequest::default())
+    };
+    let accepted = accept(request, 7, 0).expect("good");
+    assert!(!accepted.request.dry_run);
+    assert_eq!(accepted.cost, Cost::Free);
+}
+
+#[test]
 fn all_faults_are_named_at_once() {
     let mut request = sketch(SketchRequest {
         prompt: "x".repeat(MAX_PROMPT_BYTES + 1),
@@ -180,7 +191,7 @@ fn what_a_job_keeps_of_a_request_stays_small() {
         name: name(i),
         ..Default::default()
     };
-    let asset = format!("asset:{}", AssetId::from_sha256(&[1; 32]));
+    let asset = format!("asset:{}", crate::ids::AssetId::from_sha256(&[1; 32]));
     let control = |i| crate::v1::ControlNet {
         name: name(i),
         image: asset.clone(),

@@ -4,7 +4,8 @@ use async_nats::{
     HeaderMap,
     jetstream::{
         ErrorCode,
-        stream::{LastRawMessageErrorKind, Stream},
+        message::StreamMessage,
+        stream::{LastRawMessageError, LastRawMessageErrorKind, Stream},
     },
 };
 use bytes::Bytes;
@@ -34,22 +35,34 @@ impl Bus {
             .answered("read", stream.get_last_raw_message_by_subject(subject))
             .await?
         {
-            Ok(message) => Ok(Some(Last {
-                revision: message.sequence,
-                headers: message.headers,
-                payload: message.payload,
-            })),
-            Err(error) => match error.kind() {
-                LastRawMessageErrorKind::NoMessageFound => Ok(None),
-                LastRawMessageErrorKind::JetStream(api)
-                    if api.error_code() == ErrorCode::NO_MESSAGE_FOUND =>
-                {
-                    Ok(None)
-                }
-                LastRawMessageErrorKind::JetStream(_)
-                | LastRawMessageErrorKind::InvalidSubject
-                | LastRawMessageErrorKind::Other => Err(BusError::unavailable("read", error)),
-            },
+            Ok(message) => Ok(Some(message.into())),
+            Err(error) if is_nothing(&error) => Ok(None),
+            Err(error) => Err(BusError::unavailable("read", error)),
+        }
+    }
+
+    /// The message at a place of a stream, which is known to be there.
+    pub(crate) async fn at(&self, stream: &str, sequence: u64) -> Result<Last, BusError> {
+        const DOING: &str = "read a message";
+        let stream = self.stream(stream).await?;
+        let message = self.answered(DOING, stream.get_raw_message(sequence)).await?;
+        message
+            .map(Last::from)
+            .map_err(|error| BusError::unavailable(DOING, error))
+    }
+
+    /// All messages of a subject, the oldest first.
+    pub(crate) async fn all(&self, stream: &str, subject: &str) -> Result<Vec<Last>, BusError> {
+        let stream = self.stream(stream).await?;
+        let mut found: Vec<Last> = Vec::new();
+        loop {
+            let from = found.last().map_or(1, |last| last.revision + 1);
+            let next = stream.get_first_raw_message_by_subject(subject, from);
+            match self.answered("read", next).await? {
+                Ok(message) => found.push(message.into()),
+                Err(error) if is_nothing(&error) => return Ok(found),
+                Err(error) => return Err(BusError::unavailable("read", error)),
+            }
         }
     }
 
@@ -79,5 +92,24 @@ impl Bus {
                 }
             },
         }
+    }
+}
+
+impl From<StreamMessage> for Last {
+    fn from(message: StreamMessage) -> Self {
+        Self {
+            revision: message.sequence,
+            headers: message.headers,
+            payload: message.payload,
+        }
+    }
+}
+
+/// Whether the broker says that there is no such message.
+fn is_nothing(error: &LastRawMessageError) -> bool {
+    match error.kind() {
+        LastRawMessageErrorKind::NoMessageFound => true,
+        LastRawMessageErrorKind::JetStream(api) => api.error_code() == ErrorCode::NO_MESSAGE_FOUND,
+        LastRawMessageErrorKind::InvalidSubject | LastRawMessageErrorKind::Other => false,
     }
 }

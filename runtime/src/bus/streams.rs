@@ -73,6 +73,7 @@ async fn ensure(bus: &Bus, stream: &Stream) -> Result<(), BusError> {
 
 fn config(stream: &Stream, replicas: u32) -> Config {
     let queue = stream.kind == Kind::WorkQueue;
+    let log = stream.kind == Kind::Log;
     Config {
         name: stream.name.to_owned(),
         subjects: stream.subjects.iter().map(ToString::to_string).collect(),
@@ -91,7 +92,9 @@ fn config(stream: &Stream, replicas: u32) -> Config {
         } else {
             replicas as usize
         },
-        max_messages_per_subject: 1,
+        max_messages_per_subject: if log { -1 } else { 1 },
+        deny_delete: log,
+        deny_purge: log,
         max_messages: -1,
         max_bytes: stream.max_bytes,
         max_age: stream.max_age,
@@ -153,6 +156,10 @@ fn differences(wanted: &Config, found: &Config) -> Vec<&'static str> {
     check(
         "subject_delete_marker_ttl",
         wanted.subject_delete_marker_ttl == found.subject_delete_marker_ttl,
+    );
+    check(
+        "deny_delete",
+        wanted.deny_delete == found.deny_delete && wanted.deny_purge == found.deny_purge,
     );
     check("compression", compression(wanted) == compression(found));
     list

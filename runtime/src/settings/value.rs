@@ -110,6 +110,7 @@ from_str_setting! {
     SocketAddr, "an address such as 127.0.0.1:8080";
     Url, "an address such as http://127.0.0.1:8188";
     proto::ids::WorkerId, "a worker's name";
+    proto::money::MicroDollars, "an amount of dollars such as 12.50";
 }
 
 impl Setting for Duration {

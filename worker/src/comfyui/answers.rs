@@ -60,7 +60,7 @@ impl Comfyui {
                 Ok(end) => end,
                 Err(error) => failed(FailureCode::ComfyuiUnreachable, chain(&error)),
             },
-            None => failed(
+            Some(Call::V0(_)) | None => failed(
                 FailureCode::HostRefused,
                 "the worker does not know this call; it may be older than who calls",
             ),

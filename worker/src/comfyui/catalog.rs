@@ -19,6 +19,8 @@ pub(super) struct Catalogued {
     pub(super) packed: Vec<u8>,
     /// The names of all node classes.
     pub(super) classes: Vec<String>,
+    /// Those of them that call a service for money.
+    pub(super) paid: Vec<String>,
     /// What `KSampler` offers.
     pub(super) samplers: Vec<String>,
     /// The same, of schedulers.
@@ -37,6 +39,11 @@ impl Catalogued {
             hash: blake3::hash(&encoded).to_hex().to_string(),
             packed: zstd::encode_all(encoded.as_slice(), zstd::DEFAULT_COMPRESSION_LEVEL)?,
             classes: info.classes().map(|(name, _)| name.to_owned()).collect(),
+            paid: info
+                .classes()
+                .filter(|(_, class)| class.api_node)
+                .map(|(name, _)| name.to_owned())
+                .collect(),
             samplers: choices("sampler_name"),
             schedulers: choices("scheduler"),
         })

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use proto::{
     comfyui::{self, Plan},
     failure::FailureCode,
-    ids::AssetId,
+    ids::InputId,
     request::Fault,
     v1::{ComfyUiRequest, Failure},
 };
@@ -50,13 +50,13 @@ fn tag_files(graph: &mut Value, tag: &str) {
     }
 }
 
-/// Puts the names that ComfyUI gave the uploaded files in place of `asset:<id>`.
-pub(super) fn put_files(graph: &mut Value, names: &HashMap<AssetId, String>) {
+/// Puts the names that ComfyUI gave the files in place of `asset:<id>` and `artifact:<id>`.
+pub(super) fn put_files(graph: &mut Value, names: &HashMap<InputId, String>) {
     for inputs in inputs(graph) {
         for value in inputs.values_mut() {
             each_text(value, &mut |text| {
-                if let Some(Ok(asset)) = AssetId::from_reference(text)
-                    && let Some(name) = names.get(&asset)
+                if let Some(Ok(input)) = InputId::from_reference(text)
+                    && let Some(name) = names.get(&input)
                 {
                     text.clone_from(name);
                 }
@@ -81,6 +81,7 @@ fn each_text(value: &mut Value, visit: &mut impl FnMut(&mut String)) {
 
 #[cfg(test)]
 mod tests {
+    use proto::ids::AssetId;
     use serde_json::json;
 
     use super::*;
@@ -94,27 +95,31 @@ mod tests {
     }
 
     #[test]
-    fn files_are_tagged_and_assets_replaced_wherever_they_are() {
-        let asset = AssetId::from_sha256(&[7; 32]);
-        let reference = format!("asset:{asset}");
+    fn files_are_tagged_and_inputs_replaced_wherever_they_are() {
+        let asset = InputId::Asset(AssetId::from_sha256(&[7; 32]));
+        let reference = asset.to_string();
+        let result = "artifact:0198f3a2-0000-7000-8000-000000000001-1-0";
         let graph = json!({
             "1": {"class_type": "LoadImage", "inputs": {"image": reference}},
             "2": {"class_type": "Many", "inputs": {
-                "list": {"__value__": [{"file": reference}]}, "text": "asset",
+                "list": {"__value__": [{"file": reference}]}, "text": "asset", "other": result,
             }},
             "3": {"class_type": "SaveVideo", "inputs": {"filename_prefix": "video/%date%"}},
             "4": {"class_type": "SaveImage", "inputs": {"filename_prefix": ["2", 0]}},
         });
         let mut plan = of_graph(&graph).expect("a plan");
-        assert_eq!(plan.assets, std::slice::from_ref(&asset));
+        let result: InputId = result.parse().expect("a reference");
+        assert_eq!(plan.inputs, [result.clone(), asset.clone()]);
         assert_eq!(plan.graph["3"]["inputs"]["filename_prefix"], "video/%date%-t1");
         assert_eq!(plan.graph["4"], graph["4"]);
-        put_files(&mut plan.graph, &HashMap::from([(asset, "a (1).png".to_owned())]));
+        let names = [(asset, "a (1).png".to_owned()), (result, "b.png".to_owned())];
+        put_files(&mut plan.graph, &HashMap::from(names));
         assert_eq!(plan.graph["1"]["inputs"]["image"], "a (1).png");
         assert_eq!(
             plan.graph["2"]["inputs"]["list"]["__value__"][0]["file"],
             "a (1).png"
         );
+        assert_eq!(plan.graph["2"]["inputs"]["other"], "b.png");
         assert_eq!(plan.graph["2"]["inputs"]["text"], "asset");
     }
 

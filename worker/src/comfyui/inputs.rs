@@ -1,9 +1,9 @@
-//! Hands uploaded files on to ComfyUI.
+//! Hands uploads and results of earlier jobs on to ComfyUI.
 
 use std::collections::HashMap;
 
 use connectors::comfyui::{Client, Error, Upload};
-use proto::{failure::FailureCode, ids::AssetId, v1::Failure};
+use proto::{failure::FailureCode, ids::InputId, v1::Failure};
 use runtime::telemetry::chain;
 use serde_json::Value;
 
@@ -21,31 +21,31 @@ const MULTIPART_BYTES: u64 = 4096;
 pub(super) async fn deliver(
     client: &Client,
     settings: &ComfyuiSettings,
-    assets: &[AssetId],
+    inputs: &[InputId],
     uploads: &Uploads,
     reporter: &Reporter,
-) -> Result<HashMap<AssetId, String>, Failure> {
+) -> Result<HashMap<InputId, String>, Failure> {
     let limit = upload_limit(client, settings).await?;
     let mut names = HashMap::new();
-    for (asset, number) in assets.iter().zip(1..) {
+    for (input, number) in inputs.iter().zip(1..) {
         reporter.step(Step {
             phase: "preparing",
             step: number,
-            steps: assets.len() as u32,
-            message: format!("sending input {number} of {} to ComfyUI", assets.len()),
+            steps: inputs.len() as u32,
+            message: format!("sending input {number} of {} to ComfyUI", inputs.len()),
             ..Step::default()
         });
         // the length has to be known before the first byte is sent on
-        let content = uploads.open_input(asset).await?;
+        let content = uploads.open_input(input).await?;
         let spool = Spool::take(content, u64::MAX, |failure| failure).await?;
         if spool.size_bytes > limit {
             return Err(too_large(
-                asset,
+                input,
                 spool.size_bytes,
                 &format!("{limit} bytes at most"),
             ));
         }
-        names.insert(asset.clone(), send(client, settings, asset, &spool).await?);
+        names.insert(input.clone(), send(client, settings, input, &spool).await?);
     }
     Ok(names)
 }
@@ -53,7 +53,7 @@ pub(super) async fn deliver(
 async fn send(
     client: &Client,
     settings: &ComfyuiSettings,
-    asset: &AssetId,
+    input: &InputId,
     spool: &Spool,
 ) -> Result<String, Failure> {
     let unreadable = |error: std::io::Error| {
@@ -62,7 +62,8 @@ async fn send(
     let head = media::head(spool).await.map_err(unreadable)?;
     // named by its content: sending it again finds the same file there
     let name = format!(
-        "{asset}.{}",
+        "{}.{}",
+        spool.sha256,
         media::of_content(&head).map_or("bin", media::extension)
     );
     let mut patience = Patience::new(settings.patience);
@@ -75,7 +76,7 @@ async fn send(
             Ok(uploaded) => return Ok(uploaded.reference()),
             Err(Error::Status {
                 status: 413, words, ..
-            }) => return Err(too_large(asset, spool.size_bytes, &words)),
+            }) => return Err(too_large(input, spool.size_bytes, &words)),
             Err(error @ Error::Status { .. }) => return Err(trouble(&error)),
             Err(error) => patience.endure(&error).await?,
         }
@@ -100,9 +101,9 @@ fn limit_in(features: &Value) -> u64 {
     limit.map_or(u64::MAX, |limit| limit.saturating_sub(MULTIPART_BYTES))
 }
 
-fn too_large(asset: &AssetId, size_bytes: u64, words: &str) -> Failure {
+fn too_large(input: &InputId, size_bytes: u64, words: &str) -> Failure {
     let message = format!(
-        "the uploaded file {asset} has {size_bytes} bytes, which is more than ComfyUI takes ({words}); \
+        "the file {input} has {size_bytes} bytes, which is more than ComfyUI takes ({words}); \
          its option --max-upload-size sets the limit"
     );
     FailureCode::InputMissing.failure(message)

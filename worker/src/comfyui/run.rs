@@ -49,6 +49,8 @@ pub(super) struct Errand<'a> {
     pub(super) prompt: Uuid,
     /// What an earlier attempt asked for.
     pub(super) earlier: Option<&'a Upstream>,
+    /// Its graph calls a service for money, so what was posted is never posted again.
+    pub(super) is_paid: bool,
     /// Who runs it, for the recipe.
     pub(super) origin: Origin,
     pub(super) reporter: &'a Reporter,
@@ -107,6 +109,10 @@ impl Run<'_> {
                 Err(Shortfall::Gone(failure)) => tracing::info!(failure.message, "running anew"),
                 outcome => return outcome.map_err(Failure::from),
             }
+        }
+        if self.errand.is_paid && self.errand.earlier.is_some() {
+            let message = "an earlier attempt posted the graph, and ComfyUI does not have its run any more";
+            return Err(FailureCode::OutcomeUnknown.failure(message));
         }
         let mut course = Course::choose(request, tag, self.knowledge.shelf)?;
         let mut id = self.errand.prompt;
@@ -191,8 +197,8 @@ impl Run<'_> {
         let Errand {
             uploads, reporter, ..
         } = self.errand;
-        if !plan.assets.is_empty() {
-            let names = inputs::deliver(self.client, self.settings, &plan.assets, uploads, reporter).await?;
+        if !plan.inputs.is_empty() {
+            let names = inputs::deliver(self.client, self.settings, &plan.inputs, uploads, reporter).await?;
             graph::put_files(&mut plan.graph, &names);
         }
         Ok(())
@@ -260,6 +266,7 @@ impl Run<'_> {
             outputs,
             recipe: Some(recipe),
             substitutions: course.substitutions.clone(),
+            ..Product::default()
         })
     }
 

@@ -1,5 +1,7 @@
 //! What command lines become.
 
+mod paid;
+
 use super::*;
 use clap::Parser as _;
 use proto::{
@@ -27,7 +29,7 @@ fn request(line: &[&str], graph: Option<&str>, assets: &[(&str, &str)]) -> Resul
             .iter()
             .map(|(path, id)| (path.to_string(), id.to_string()))
             .collect(),
-        workflow: None,
+        ..Material::default()
     };
     build(&arguments, material, 1_000).map(|built| built.request)
 }

@@ -28,6 +28,8 @@ pub struct DoubleOptions {
     /// Whether a prompt with the text `poison` in it breaks the device, for itself and for every later
     /// prompt that needs it, until a restart.
     pub poison: bool,
+    /// Node classes that it says call a service for money.
+    pub api_nodes: Vec<String>,
 }
 
 impl Default for DoubleOptions {
@@ -42,6 +44,7 @@ impl Default for DoubleOptions {
             step_time: Duration::ZERO,
             load_time: Duration::ZERO,
             poison: false,
+            api_nodes: Vec::new(),
         }
     }
 }

@@ -181,7 +181,11 @@ impl World {
                 .keys()
                 .filter(|place| place.folder == "input" && place.subfolder.is_empty());
             let inputs: Vec<String> = inputs.map(|place| place.filename.clone()).collect();
-            ObjectInfoJson::with_files(&state.models, &inputs)
+            let mut info = ObjectInfoJson::with_files(&state.models, &inputs);
+            for class in &self.options.api_nodes {
+                info.0[class]["api_node"] = true.into();
+            }
+            info
         })
     }
 }

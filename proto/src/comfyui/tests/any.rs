@@ -13,7 +13,11 @@ fn any_name() -> impl Strategy<Value = String> {
 }
 
 fn any_file() -> impl Strategy<Value = String> {
-    prop_oneof![Just(String::new()), Just(asset(3)), "asset:.{0,3}|.{0,3}"]
+    prop_oneof![
+        Just(String::new()),
+        Just(asset(3)),
+        "asset:.{0,3}|artifact:.{0,3}|.{0,3}"
+    ]
 }
 
 fn any_count() -> impl Strategy<Value = u32> {

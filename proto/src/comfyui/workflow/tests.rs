@@ -115,7 +115,7 @@ fn every_wrong_value_is_told() {
             "/comfyui/parameters/cfg must be a number",
             "/comfyui/parameters/on must be true or false",
             "/comfyui/parameters/mode there is no \"carefull\"; the nearest name is \"careful\"",
-            "/comfyui/parameters/file must be `asset:<id>` of an uploaded file",
+            "/comfyui/parameters/file must be `asset:<id>` of an uploaded file or `artifact:<id>` of a result",
             "/comfyui/parameters/seed must be a whole number from 0",
             "/comfyui/parameters/promt the workflow my-flow_2 has no parameter \"promt\"; the nearest name is \
              \"prompt\"",

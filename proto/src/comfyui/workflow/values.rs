@@ -5,7 +5,7 @@ use serde_json::{Map, Number, Value, json};
 use super::{MAX_NAME_CHARS, MAX_PARAMETERS, MAX_TITLE_BYTES, ParameterType, nearest_hint};
 use crate::{
     comfyui::{escaped, fault, plan::reseed},
-    ids::AssetId,
+    ids::InputId,
     request::Fault,
     v1::{Parameter, Workflow},
 };
@@ -116,16 +116,16 @@ pub(super) fn accept(parameter: &Parameter, kind: ParameterType, value: Value) -
     match kind {
         ParameterType::Text => match value.as_str() {
             // as a reference it would be replaced by a file
-            Some(text) if AssetId::from_reference(text).is_some() => {
-                Err("must not be a reference to an uploaded file".to_owned())
+            Some(text) if InputId::from_reference(text).is_some() => {
+                Err("must not be a reference to a file".to_owned())
             }
             Some(_) => Ok(value),
             None => Err(wrong()),
         },
         ParameterType::Boolean => value.is_boolean().then_some(value).ok_or_else(wrong),
-        ParameterType::Asset => match value.as_str().and_then(AssetId::from_reference) {
+        ParameterType::Asset => match value.as_str().and_then(InputId::from_reference) {
             Some(Ok(_)) => Ok(value),
-            Some(Err(error)) => Err(format!("{error}; upload the file and use the id that comes back")),
+            Some(Err(error)) => Err(error.to_string()),
             None => Err(wrong()),
         },
         ParameterType::Choice => {
@@ -165,7 +165,9 @@ fn wanted(parameter: &Parameter) -> String {
         None | Some(ParameterType::Text) => return "a text".to_owned(),
         Some(ParameterType::Boolean) => return "true or false".to_owned(),
         Some(ParameterType::Choice) => return format!("one of {}", listed(&parameter.options)),
-        Some(ParameterType::Asset) => return "`asset:<id>` of an uploaded file".to_owned(),
+        Some(ParameterType::Asset) => {
+            return "`asset:<id>` of an uploaded file or `artifact:<id>` of a result".to_owned();
+        }
         Some(ParameterType::Integer) => "a whole number",
         Some(ParameterType::Number) => "a number",
         Some(ParameterType::Seed) => "a whole number from 0",

@@ -135,6 +135,7 @@ impl Bench {
             client: &self.client,
             settings: &self.settings,
             errand: Errand {
+                is_paid: false,
                 request,
                 tag: format!("{}-{}", self.job, attempt.number),
                 prompt: attempt.claim.uuid(),
@@ -193,7 +194,7 @@ impl Bench {
             task_id: prompt.to_string(),
             place: self.client.origin(),
             at: None,
-            substitutions: Vec::new(),
+            ..Upstream::default()
         }
     }
 

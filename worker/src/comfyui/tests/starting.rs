@@ -102,10 +102,26 @@ async fn uploaded_files_go_along() {
     let posted = &bench.double.received()[0].graph;
     assert_eq!(posted["1"]["inputs"]["image"], format!("{asset}.png"));
 
+    let again = format!("artifact:{}", artifacts[0].id);
+    let made = graph.to_string().replace(&format!("asset:{asset}"), &again);
+    let made = serde_json::from_str(&made).expect("JSON");
+    bench.once(&of_graph(&made)).await.expect("a copy of the copy");
+    let posted = &bench.double.received()[1].graph;
+    let name = format!("{}.png", artifacts[0].sha256);
+    assert_eq!(posted["1"]["inputs"]["image"], name);
+
     let missing = graph.to_string().replace(asset.as_str(), &"0".repeat(64));
     let request = of_graph(&serde_json::from_str(&missing).expect("JSON"));
     fails(bench.once(&request).await, Code::InputMissing);
-    assert_eq!(bench.posts(), 1, "nothing is posted without its inputs");
+    let missing = made.to_string().replace("-1-0", "-1-7");
+    let request = of_graph(&serde_json::from_str(&missing).expect("JSON"));
+    let failure = fails(bench.once(&request).await, Code::InputMissing);
+    assert!(
+        failure.message.contains("-1-7 is not there"),
+        "{}",
+        failure.message
+    );
+    assert_eq!(bench.posts(), 2, "nothing is posted without its inputs");
 }
 
 #[tokio::test]

@@ -1,20 +1,20 @@
-//! The uploaded files that a request names, and where it does.
+//! The files that a request names, uploads and results of earlier jobs, and where it does.
 
 use serde_json::Value;
 
 use crate::{
     comfyui::escaped,
-    ids::AssetId,
+    ids::InputId,
     v1::{ComfyUiRequest, JobRequest, job_request::Body},
 };
 
-/// Every upload that a request names, with a pointer to the place; one that is named twice stands there
+/// Every file that a request names, with a pointer to the place; one that is named twice stands there
 /// twice. What is no reference at all is left out.
-pub fn assets(request: &JobRequest) -> Vec<(String, AssetId)> {
+pub fn inputs(request: &JobRequest) -> Vec<(String, InputId)> {
     let mut found = Vec::new();
     let mut add = |pointer: String, text: &str| {
-        if let Some(Ok(asset)) = AssetId::from_reference(text) {
-            found.push((pointer, asset));
+        if let Some(Ok(input)) = InputId::from_reference(text) {
+            found.push((pointer, input));
         }
     };
     match &request.body {
@@ -27,6 +27,17 @@ pub fn assets(request: &JobRequest) -> Vec<(String, AssetId)> {
             }
         }
         Some(Body::Comfyui(comfyui)) => in_graph(comfyui, &mut add),
+        Some(Body::Flux(flux)) => {
+            for (number, image) in flux.images.iter().enumerate() {
+                add(format!("/flux/images/{number}"), image);
+            }
+            add("/flux/mask".to_owned(), &flux.mask);
+        }
+        Some(Body::V0(v0)) => {
+            for (number, image) in v0.images.iter().enumerate() {
+                add(format!("/v0/images/{number}"), image);
+            }
+        }
         None => {}
     }
     found
@@ -66,18 +77,20 @@ mod tests {
             body: Some(body),
             ..JobRequest::default()
         };
-        assets(&request).into_iter().map(|(pointer, _)| pointer).collect()
+        inputs(&request).into_iter().map(|(pointer, _)| pointer).collect()
     }
+
+    const RESULT: &str = "artifact:0198f3a2-0000-7000-8000-000000000001-1-0";
 
     #[test]
     fn every_place_of_a_reference_is_told() {
         let sketch = SketchRequest {
-            palette: reference('1'),
+            palette: RESULT.to_owned(),
             ..SketchRequest::default()
         };
         assert_eq!(pointers(Body::Sketch(sketch)), ["/sketch/palette"]);
         let control = ControlNet {
-            image: reference('3'),
+            image: RESULT.to_owned(),
             ..ControlNet::default()
         };
         let template = ComfyUiRequest {
